@@ -1,1 +1,421 @@
-"""Settings: read once from the environment, checked, and handed down as one frozen value."""
+"""Settings: read once from the environment, checked, and handed down as one frozen value.
+
+`SETTINGS` is the table: a name that is not in it and starts like one of ours is refused, because a misspelt
+setting that is silently ignored is found only when it was needed. Standard library only: every command of the
+command line imports this module.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from os import environ as _environ
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from counterfoil.runtime.secret import Secret
+
+STRIPE_API_VERSION = "2024-06-20"
+"""The only version spoken: event and object shapes are read as this version has them."""
+
+WEBHOOK_SECRETS_MAX = 3
+"""Old, current and next: all that a rotation needs. Each costs one HMAC per delivery."""
+
+_OURS = ("COUNTERFOIL_", "STRIPE_")
+_PORT_MAX = 65535
+_LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+class Role(StrEnum):
+    """The processes that one program can be, by the names used in `PAYMENTS_MODE` and `counterfoil run`."""
+
+    GATEWAY = "gateway"
+    WEBHOOK_RECEIVER = "webhook-receiver"
+    WORKER = "worker"
+    OUTBOX_PUBLISHER = "outbox-publisher"
+
+
+class Mode(StrEnum):
+    """Whose money moves: nobody's (`test`) or people's (`live`)."""
+
+    TEST = "test"
+    LIVE = "live"
+
+
+class LogLevel(StrEnum):
+    """The least serious line that is still written."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class StripeDriver(StrEnum):
+    """Which of Stripe's resources a payment is made with."""
+
+    PAYMENT_INTENTS = "payment_intents"
+
+
+class Source(StrEnum):
+    """Where a setting's value came from."""
+
+    ENVIRONMENT = "environment"
+    DEFAULT = "default"
+    UNSET = "unset"
+
+
+class Misconfigured(Exception):  # noqa: N818  it names a state of the settings, as all our errors name what is the case
+    """A setting is missing, wrong or unknown: the process must not start (exit 78).
+
+    `str()` is one line that names the setting and never holds its value.
+    """
+
+    def __init__(self, setting: str, why: str) -> None:
+        super().__init__(f"{setting} {why}")
+        self.setting = setting
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Every setting, parsed. What `SETTINGS` says about a name holds for the field of the same name."""
+
+    payments_mode: Role | None
+    port: int
+    mode: Mode
+    allowed_hosts: tuple[str, ...]
+    database_url: Secret | None
+    stripe_key: Secret | None
+    stripe_api_base: str
+    stripe_api_version: str
+    stripe_driver: StripeDriver
+    stripe_webhook_secrets: tuple[Secret, ...]
+    return_url: str | None
+    public_url: str | None
+    default_payment_method: str | None
+    log_level: LogLevel
+    counterfoil_home: Path
+    counterfoil_url: str | None
+    counterfoil_token: Secret | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """One row of the table.
+
+    `parse` raises ValueError in words that follow the setting's name and don't hold the value. `absent` is the
+    parsed value when neither the environment nor `default` has one. A secret that roles need is given to those
+    roles only; `masked` is what a person may see of a secret.
+    """
+
+    name: str
+    parse: Callable[[str], object]
+    purpose: str
+    default: str | None = None
+    absent: object = None
+    alias: str | None = None
+    needed_by: frozenset[Role] = frozenset()
+    secret: bool = False
+    masked: Callable[[str], str] = lambda _text: "…"
+
+    @property
+    def field(self) -> str:
+        """The name of its field in `Settings`."""
+        return self.name.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One setting as a person may see it: `value` is None when unset, and masked when secret."""
+
+    name: str
+    value: str | None
+    source: Source
+    purpose: str
+
+
+def load(environ: Mapping[str, str], role: Role | None) -> Settings:
+    """Return the settings of a process that plays `role` (None: the command line, which needs none of them).
+
+    A name that is set to nothing counts as not set. Raises Misconfigured for the first setting that is missing,
+    wrong or unknown.
+    """
+    _refuse_unknown(environ)
+    values: dict[str, Any] = {}
+    for setting in SETTINGS:
+        text = _text_of(setting, environ)
+        if text is None and role in setting.needed_by:
+            raise Misconfigured(setting.name, f"is missing: the {role} cannot work without it ({setting.purpose})")
+        values[setting.field] = _parsed(setting, text if text is not None else setting.default)
+    settings = Settings(**values)
+    _refuse_contradictions(settings, environ)
+    return _without_others_secrets(settings, role)
+
+
+def load_from_process(role: Role | None) -> Settings:
+    """Return `load` of this process's own environment: with `shown_from_process`, the only place that reads it."""
+    return load(_environ, role)
+
+
+def shown(environ: Mapping[str, str]) -> tuple[Shown, ...]:
+    """Return every setting in the table's order, secrets masked. Raises Misconfigured as `load` does."""
+    load(environ, None)
+    rows = []
+    for setting in SETTINGS:
+        text, source = _text_of(setting, environ), Source.ENVIRONMENT
+        if text is None:
+            text, source = setting.default, Source.UNSET if setting.default is None else Source.DEFAULT
+        elif setting.secret:
+            text = setting.masked(text)
+        rows.append(Shown(setting.name, text, source, setting.purpose))
+    return tuple(rows)
+
+
+def shown_from_process() -> tuple[Shown, ...]:
+    """Return `shown` of this process's own environment."""
+    return shown(_environ)
+
+
+def _refuse_unknown(environ: Mapping[str, str]) -> None:
+    known = {name for setting in SETTINGS for name in (setting.name, setting.alias) if name is not None}
+    for name in sorted(environ):
+        if name.startswith(_OURS) and name not in known:
+            from difflib import get_close_matches  # noqa: PLC0415  only a misspelt name has to pay for it
+
+            nearest = get_close_matches(name, known, n=1, cutoff=0.8)  # a shared prefix alone is no likeness
+            raise Misconfigured(name, "is not a setting" + (f": did you mean {nearest[0]}?" if nearest else ""))
+
+
+def _text_of(setting: Setting, environ: Mapping[str, str]) -> str | None:
+    text = environ.get(setting.name) or None
+    if setting.alias is None:
+        return text
+    other = environ.get(setting.alias) or None
+    if text is not None and other is not None and text != other:
+        raise Misconfigured(setting.name, f"and {setting.alias} are both set, and differ: keep one")
+    return text if text is not None else other
+
+
+def _parsed(setting: Setting, text: str | None) -> object:
+    if text is None:
+        return setting.absent
+    try:
+        return setting.parse(text)
+    except ValueError as refusal:
+        raise Misconfigured(setting.name, str(refusal)) from None
+
+
+def _refuse_contradictions(settings: Settings, environ: Mapping[str, str]) -> None:
+    live = settings.mode is Mode.LIVE
+    if settings.stripe_key is not None and ("_live_" in settings.stripe_key.reveal()[:8]) != live:
+        kind = "test" if live else "live"
+        raise Misconfigured("STRIPE_KEY", f"is a {kind} key, and MODE is {settings.mode}")
+    if not live:
+        return
+    if settings.database_url is not None and _effective_sslmode(settings.database_url.reveal(), environ) == "disable":
+        raise Misconfigured(
+            "DATABASE_URL", "has sslmode=disable, and MODE is live: payments may not travel in the clear"
+        )
+    if settings.default_payment_method is not None:
+        raise Misconfigured("DEFAULT_PAYMENT_METHOD", "is for MODE=test only: in live mode the order names its method")
+    if urlsplit(settings.stripe_api_base).scheme != "https":
+        raise Misconfigured("STRIPE_API_BASE", "must start with https:// in live mode: the key travels with each call")
+
+
+def _effective_sslmode(database_url: str, environ: Mapping[str, str]) -> str | None:
+    in_url = parse_qs(urlsplit(database_url).query).get("sslmode")
+    return in_url[-1] if in_url else environ.get("PGSSLMODE")
+
+
+def _without_others_secrets(settings: Settings, role: Role | None) -> Settings:
+    """Return the settings with the secrets of other roles left out: what a process doesn't hold it can't leak."""
+    if role is None:
+        return settings
+    values: dict[str, Any] = {setting.field: getattr(settings, setting.field) for setting in SETTINGS}
+    for setting in SETTINGS:
+        if setting.secret and setting.needed_by and role not in setting.needed_by:
+            values[setting.field] = setting.absent
+    return Settings(**values)
+
+
+def _one_of(choices: type[StrEnum]) -> Callable[[str], object]:
+    def parse(text: str) -> object:
+        try:
+            return choices(text)
+        except ValueError:
+            raise ValueError(f"must be one of: {', '.join(choices)}") from None
+
+    return parse
+
+
+def _port(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,5}", text) or not 1 <= int(text) <= _PORT_MAX:
+        raise ValueError("must be a port, 1 to 65535")
+    return int(text)
+
+
+def _hosts(text: str) -> tuple[str, ...]:
+    hosts = tuple(host.strip().lower() for host in text.split(","))
+    if not all(re.fullmatch(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?|\[[0-9a-f:.]+\]", host) for host in hosts):
+        raise ValueError("must be host names with commas between them, without ports")
+    return hosts
+
+
+def _url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or not _is_plain(text):
+        raise ValueError("must be an address that starts with http:// or https://")
+    if parts.port == 0:  # reading it also raises ValueError for what is no port
+        raise ValueError("must not have the port 0")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("must not hold a user name or password")
+    return text.rstrip("/")
+
+
+def _secure_url(text: str) -> str:
+    url = _url(text)
+    if urlsplit(url).scheme == "http" and urlsplit(url).hostname not in _LOOPBACK_HOSTS:
+        raise ValueError("must start with https:// unless it is on this machine")
+    return url
+
+
+def _database_url(text: str) -> Secret:
+    parts = urlsplit(text)
+    if parts.scheme not in {"postgresql", "postgres"} or not _is_plain(text):
+        raise ValueError("must be an address that starts with postgresql://")
+    sslmode = parse_qs(parts.query).get("sslmode", ["prefer"])[-1]
+    if sslmode not in {"disable", "allow", "prefer", "require", "verify-ca", "verify-full"}:
+        raise ValueError("has an sslmode that PostgreSQL does not know")
+    return Secret(text)
+
+
+def _masked_database_url(text: str) -> str:
+    return re.sub(r"(?<=password=)[^&]*", "…", re.sub(r"://([^:/?#@]*):.*@", r"://\1:…@", text))
+
+
+def _stripe_key(text: str) -> Secret:
+    if not _is_plain(text):
+        raise ValueError("holds a space, a line break or another character that no key has")
+    if not re.fullmatch(r"[sr]k_(test|live)_[A-Za-z0-9_]+", text):
+        raise ValueError("must be a secret or restricted key of Stripe: sk_test_…, rk_test_…, sk_live_… or rk_live_…")
+    return Secret(text)
+
+
+def _api_version(text: str) -> str:
+    if text != STRIPE_API_VERSION:
+        raise ValueError(f"must be {STRIPE_API_VERSION}, the version that answers and events are read in")
+    return text
+
+
+def _webhook_secrets(text: str) -> tuple[Secret, ...]:
+    secrets = [part.strip(" ") for part in text.split(",")]
+    if len(secrets) > WEBHOOK_SECRETS_MAX:
+        raise ValueError(f"holds {len(secrets)} secrets: at most {WEBHOOK_SECRETS_MAX} (old, current, next)")
+    for position, secret in enumerate(secrets, start=1):
+        if not re.fullmatch(r"whsec_[^\s,]{16,}", secret):
+            raise ValueError(f"must be whsec_… with at least 16 characters after it (number {position} is not)")
+    if len(set(secrets)) != len(secrets):
+        raise ValueError("holds the same secret twice")
+    return tuple(Secret(secret) for secret in secrets)
+
+
+def _payment_method(text: str) -> str:
+    if not re.fullmatch(r"(pm|tok|card|src)_[A-Za-z0-9_]+", text):
+        raise ValueError("must be the id of a payment method or token: pm_…, tok_…, card_… or src_…")
+    return text
+
+
+def _token(text: str) -> Secret:
+    if not _is_plain(text):
+        raise ValueError("holds a space, a line break or another character that no token has")
+    return Secret(text)
+
+
+def _is_plain(text: str) -> bool:
+    """Say whether a text is printable ASCII without spaces: anything else could end or split a header line."""
+    return re.fullmatch(r"[!-~]+", text) is not None
+
+
+_CHARGING = frozenset({Role.GATEWAY, Role.WORKER})
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting(name="PAYMENTS_MODE", parse=_one_of(Role), purpose="the role of this process, where `run` names none"),
+    Setting(name="PORT", parse=_port, default="8080", purpose="where this role listens: its routes, health, metrics"),
+    Setting(name="MODE", parse=_one_of(Mode), default="test", purpose="test or live; must fit the key"),
+    Setting(
+        name="ALLOWED_HOSTS",
+        parse=_hosts,
+        absent=(),
+        purpose="host names that requests may be addressed to; unset: any",
+    ),
+    Setting(
+        name="DATABASE_URL",
+        parse=_database_url,
+        secret=True,
+        masked=_masked_database_url,
+        purpose="the PostgreSQL (15 or later) that keeps everything; unset: the embedded one",
+    ),
+    Setting(
+        name="STRIPE_KEY",
+        alias="STRIPE_API_KEY",
+        parse=_stripe_key,
+        secret=True,
+        masked=lambda text: text[: len("sk_test_")] + "…",
+        needed_by=_CHARGING,
+        purpose="what charges are made with",
+    ),
+    Setting(
+        name="STRIPE_API_BASE",
+        parse=_url,
+        default="https://api.stripe.com",
+        purpose="where Stripe is; the sandbox's address to try things out",
+    ),
+    Setting(
+        name="STRIPE_API_VERSION",
+        parse=_api_version,
+        default=STRIPE_API_VERSION,
+        purpose="sent with every call",
+    ),
+    Setting(
+        name="STRIPE_DRIVER",
+        parse=_one_of(StripeDriver),
+        default=StripeDriver.PAYMENT_INTENTS.value,
+        purpose="the resource of Stripe that payments are made with",
+    ),
+    Setting(
+        name="STRIPE_WEBHOOK_SECRETS",
+        alias="STRIPE_WEBHOOK_SECRET",
+        parse=_webhook_secrets,
+        absent=(),
+        secret=True,
+        masked=lambda text: ", ".join("whsec_…" for _ in text.split(",")),
+        needed_by=frozenset({Role.WEBHOOK_RECEIVER}),
+        purpose="what notices are signed with; up to three with commas between them",
+    ),
+    Setting(
+        name="RETURN_URL",
+        parse=_secure_url,
+        purpose="where a payer comes back to after approving, if the order does not say",
+    ),
+    Setting(name="PUBLIC_URL", parse=_secure_url, purpose="where this installation is reached from outside"),
+    Setting(
+        name="DEFAULT_PAYMENT_METHOD",
+        parse=_payment_method,
+        purpose="used for orders that name none (test mode only)",
+    ),
+    Setting(name="LOG_LEVEL", parse=_one_of(LogLevel), default="info", purpose="the least serious line still written"),
+    Setting(
+        name="COUNTERFOIL_HOME",
+        parse=Path,
+        default="./.counterfoil",
+        purpose="where `up` keeps its database, logs and client settings",
+    ),
+    Setting(name="COUNTERFOIL_URL", parse=_url, purpose="the gateway that the command line talks to"),
+    Setting(
+        name="COUNTERFOIL_TOKEN",
+        parse=_token,
+        secret=True,
+        purpose="the bearer token that the command line shows the gateway",
+    ),
+)
