@@ -1,0 +1,66 @@
+"""What every test may ask for: a real PostgreSQL, and an empty database of one's own in it."""
+
+import itertools
+import os
+from collections.abc import AsyncIterator
+from typing import Protocol
+from urllib.parse import urlsplit
+
+import asyncpg
+import pytest
+import pytest_asyncio
+
+from counterfoil.store import embedded
+
+NUMBERS = itertools.count(1)
+
+
+class DatabaseMaker(Protocol):
+    """Makes a database that is dropped after the test, and gives its URL."""
+
+    async def __call__(self, template: str | None = None) -> str:
+        """Copy the named template, else take PostgreSQL's empty one. No session may be open on a template."""
+        ...
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+    """The URL of a server: DATABASE_URL_FOR_TESTS if set, else an embedded one, started once for each test process."""
+    given = os.environ.get("DATABASE_URL_FOR_TESTS")  # noqa: TID251 - which server to test on is the caller's to say
+    if given:
+        yield given
+        return
+    home = tmp_path_factory.mktemp("postgres")
+    async with embedded.server(home) as server:
+        yield server.url
+    embedded.remove(home)
+
+
+@pytest_asyncio.fixture
+async def make_database(postgres_url: str) -> AsyncIterator[DatabaseMaker]:
+    """Makes databases, as many as a test wants, each gone afterwards with whatever session it still had."""
+    names: list[str] = []
+    connection = await asyncpg.connect(postgres_url)
+
+    async def make(template: str | None = None) -> str:
+        name = f"test_{os.getpid()}_{next(NUMBERS)}"  # runs side by side may share a server
+        await connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template or "template0"}"')
+        names.append(name)
+        return urlsplit(postgres_url)._replace(path=f"/{name}").geturl()
+
+    yield make
+    for name in names:
+        await connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    await connection.close()
+
+
+@pytest.fixture
+def database_template() -> str | None:
+    """The template of `database_url`; a folder whose tests want tables overrides this with a migrated one."""
+    return None
+
+
+@pytest_asyncio.fixture
+async def database_url(make_database: DatabaseMaker, database_template: str | None) -> str:
+    """The URL of a fresh database for this test alone."""
+    return await make_database(database_template)
