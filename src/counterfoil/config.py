@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from counterfoil.domain.errors import Misconfigured
 from counterfoil.runtime.secret import Secret
 
 STRIPE_API_VERSION = "2024-06-20"
@@ -64,17 +65,6 @@ class Source(StrEnum):
     ENVIRONMENT = "environment"
     DEFAULT = "default"
     UNSET = "unset"
-
-
-class Misconfigured(Exception):  # noqa: N818  it names a state of the settings, as all our errors name what is the case
-    """A setting is missing, wrong or unknown: the process must not start (exit 78).
-
-    `str()` is one line that names the setting and never holds its value.
-    """
-
-    def __init__(self, setting: str, why: str) -> None:
-        super().__init__(f"{setting} {why}")
-        self.setting = setting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +129,7 @@ def load(environ: Mapping[str, str], role: Role | None) -> Settings:
     """Return the settings of a process that plays `role` (None: the command line, which needs none of them).
 
     A name that is set to nothing counts as not set. Raises Misconfigured for the first setting that is missing,
-    wrong or unknown.
+    wrong or unknown; its sentence never holds a value.
     """
     _refuse_unknown(environ)
     values: dict[str, Any] = {}

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from counterfoil import config
-from counterfoil.config import Misconfigured, Mode, Role, Settings, Shown, Source
+from counterfoil.config import Mode, Role, Settings, Shown, Source
+from counterfoil.domain.errors import Misconfigured
 from counterfoil.runtime.secret import Secret
 
 TEST_KEY = "sk_test_51NotARealKey"

@@ -1,0 +1,76 @@
+"""The commands by name, and how each ending becomes an exit code.
+
+Only Typer, the settings and the commands' signatures are imported here: whatever a command needs to do its work,
+it imports when it is called, so that `--help` is quick.
+"""
+
+import re
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+import typer
+
+from counterfoil.cli import settings
+from counterfoil.cli.exits import CommandFailed, ExitCode, WrongUsage
+from counterfoil.domain.errors import CounterfoilError, Misconfigured
+
+_SECRET_SHAPE = re.compile(r"(?:[sr]k_(?:test|live)|whsec)_[^\s,]{8,}")
+
+app = typer.Typer(
+    name="counterfoil",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.callback()
+def counterfoil() -> None:
+    """Takes payment orders and sees each one through to money and a record of it."""
+
+
+app.command("config")(settings.config)
+
+
+def main() -> NoReturn:
+    """Run the command named on the command line and exit with one of `ExitCode`."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a terminal that cannot show a sign gets "?" instead of a traceback
+            stream.reconfigure(errors="replace")
+    sys.exit(exit_code_of(sys.argv[1:]))
+
+
+def exit_code_of(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit code; whatever was expected to go wrong is one line on stderr."""
+    try:
+        _refuse_unfit(arguments)
+        app(list(arguments), prog_name="counterfoil")
+    except Misconfigured as refusal:
+        return _ended(refusal, ExitCode.SETTINGS)
+    except CommandFailed as failure:
+        return _ended(failure, failure.exit_code)
+    except CounterfoilError as refusal:
+        return _ended(refusal, ExitCode.REFUSED)
+    except KeyboardInterrupt:
+        return ExitCode.INTERRUPTED
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else ExitCode.DONE
+    return ExitCode.DONE
+
+
+def _refuse_unfit(arguments: Sequence[str]) -> None:
+    for argument in arguments:
+        if any("\ud800" <= sign <= "\udfff" for sign in argument):
+            raise WrongUsage("an argument is not valid UTF-8")
+        if _SECRET_SHAPE.search(argument):
+            raise WrongUsage(
+                "an argument holds a secret, which every user of this machine can see in the list of processes: "
+                "put it into the environment"
+            )
+
+
+def _ended(why: Exception, code: ExitCode) -> int:
+    typer.echo(f"counterfoil: {why}", err=True)
+    return code

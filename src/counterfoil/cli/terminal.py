@@ -1,0 +1,44 @@
+"""What a person sees: tables and colours on a terminal, plain text where the output goes elsewhere."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+_WIDE_COLUMNS = 10_000
+"""Nothing is cut or wrapped where no person's window has to hold it: a script reads whole lines."""
+
+
+def console(*, err: bool = False) -> "Console":
+    """Return where Rich writes to: the terminal, or plain unwrapped text when the stream is none."""
+    from rich.console import Console
+
+    here = Console(stderr=err, highlight=False, markup=False, emoji=False)
+    if not here.is_terminal:
+        here = Console(stderr=err, highlight=False, markup=False, emoji=False, width=_WIDE_COLUMNS)
+    return here
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence["str | Text"]]) -> None:
+    """Print rows under their column names; each cell is text, or Rich's Text for colour."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    here = console()
+    table = Table(box=SIMPLE_HEAD if here.is_terminal else None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    here.print(table)
+
+
+def print_json(value: object) -> None:
+    """Print one JSON value on one line, for another program to read."""
+    import json
+
+    typer.echo(json.dumps(value, ensure_ascii=False))
