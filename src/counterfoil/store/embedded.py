@@ -14,6 +14,7 @@ Durability is not relaxed: fsync, full-page writes and synchronous commit are on
 
 import asyncio
 import contextlib
+import functools
 import os
 import secrets  # noqa: TID251 - the password of a local server is no part of what a simulation replays
 import shutil
@@ -222,7 +223,7 @@ async def _started(home: Path, port: int | None) -> EmbeddedServer:
             started = EmbeddedServer(_url(home, chosen), chosen, home, _spawn(home, place, folder, chosen, lock))
             try:
                 await _until_ready(started, place)
-                await _ensure_database(started)
+                await (await asyncpg.connect(started.url, timeout=CONNECT_SECONDS)).close()
             except StartFailed:
                 await started.stop()
                 if not left or _is_free(chosen):  # otherwise somebody took the port: try the next
@@ -264,19 +265,20 @@ def _write_secret(path: Path, secret: str, account: Account | None) -> None:
 
 
 def _initdb(place: Place, folder: Path, target: Path, password_file: Path) -> None:
-    foreign = os.geteuid() != place.account.uid
+    """Make a cluster with our database in it; the server is not up yet, so nobody else can come in between."""
+    run = functools.partial(
+        subprocess.run,
+        check=True,
+        capture_output=True,
+        cwd="/",
+        env=ENVIRONMENT,
+        # Only root may ask for another account, or for no groups, even where nothing would change.
+        **({"user": place.account.uid, "group": place.account.gid, "extra_groups": []} if os.geteuid() == 0 else {}),
+    )
+    single = [folder / "postgres", "--single", "-D", target, "-c", "exit_on_error=on", "postgres"]
     try:
-        subprocess.run(  # noqa: S603 - the wheel's own program, no argument from outside
-            [folder / "initdb", *INITDB_OPTIONS, "--pwfile", password_file, "--pgdata", target],
-            check=True,
-            capture_output=True,
-            cwd="/",
-            env=ENVIRONMENT,
-            stdin=subprocess.DEVNULL,
-            user=place.account.uid if foreign else None,
-            group=place.account.gid if foreign else None,
-            extra_groups=[] if foreign else None,
-        )
+        run([folder / "initdb", *INITDB_OPTIONS, "--pwfile", password_file, "--pgdata", target], input=b"")
+        run(single, input=f"CREATE DATABASE {DATABASE}\n".encode())
     except subprocess.CalledProcessError as failure:
         raise StartFailed(f"initdb failed: {_last_line(failure.stderr)}") from failure
     except OSError as failure:
@@ -315,16 +317,6 @@ async def _until_ready(started: EmbeddedServer, place: Place) -> None:
                 await asyncio.sleep(POLL_SECONDS)
     except TimeoutError:
         raise StartFailed(f"PostgreSQL was not ready within {START_SECONDS:.0f} s") from None
-
-
-async def _ensure_database(started: EmbeddedServer) -> None:
-    """Make our database; at every start but the first it is there already."""
-    connection = await asyncpg.connect(started.url, database="postgres", timeout=CONNECT_SECONDS)
-    try:
-        if not await connection.fetchval("SELECT true FROM pg_database WHERE datname = $1", DATABASE):
-            await connection.execute(f"CREATE DATABASE {DATABASE}")
-    finally:
-        await connection.close()
 
 
 def _clear_pid_file(place: Place) -> None:
