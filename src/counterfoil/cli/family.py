@@ -1,0 +1,234 @@
+"""A family of processes: started together, restarted when one dies, stopped together, and never left behind.
+
+`counterfoil up` and the demo keep the sandbox and every role this way. Each writes to a log file of its own; if the
+process that keeps them is killed, `group_keeper.py` ends them.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from counterfoil.cli import group_keeper
+from counterfoil.cli.exits import CommandFailed
+
+DRAIN_SECONDS: Final = 18.0
+"""A role finishes what is in hand within 15 s of SIGTERM; beyond this it hangs, and is killed."""
+
+START_SECONDS: Final = 60.0
+"""A role is ready within a second or two; a machine that needs this long for it is not going to."""
+
+BACK_OFF_SECONDS: Final = (0.2, 1.0, 3.0, 10.0)
+"""Waits before a role that died is started again; the last one repeats."""
+
+STEADY_SECONDS: Final = 30.0
+"""A role that ran this long had started well: its next end counts as a first one again."""
+
+LOG_BYTES: Final = 8 * 1024 * 1024
+"""A longer log is set aside at the next start, so that no home grows without end."""
+
+_POLL_SECONDS: Final = 0.05
+_OK: Final = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """One process of the family.
+
+    `health_url` answers 200 once it can do its work. What is `irreplaceable` is not started again: what it knew is
+    gone with it, so its end is the end of all. It is also stopped last, because the others may be talking to it.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+    health_url: str
+    log: Path
+    irreplaceable: bool = False
+
+
+class Family:
+    """The living members; made by `family`. `say` takes one line for the person who watches."""
+
+    def __init__(
+        self,
+        tasks: asyncio.TaskGroup,
+        keeper: asyncio.subprocess.Process,
+        say: Callable[[str], None],
+        *,
+        echo_logs: bool,
+        drain_seconds: float,
+    ) -> None:
+        self._drain_seconds = drain_seconds
+        self._echo_logs = echo_logs
+        self._tasks = tasks
+        self._keeper = keeper
+        self._say = say
+        self._processes: dict[str, asyncio.subprocess.Process] = {}
+        self._guards: dict[str, asyncio.Task[None]] = {}
+        self._irreplaceable: set[str] = set()
+
+    async def start(self, *members: Member) -> None:
+        """Start members side by side and return when all of them are ready.
+
+        Raises CommandFailed, with the last line of its log, if one ends before that or takes too long.
+        """
+        for member in members:
+            _make_log(member.log)
+            if self._echo_logs:
+                self._guards[f"log of {member.name}"] = self._tasks.create_task(self._echoed(member))
+            self._processes[member.name] = await self._spawned(member)
+        async with asyncio.TaskGroup() as readying:
+            for member in members:
+                readying.create_task(self._until_ready(member))
+        for member in members:
+            if member.irreplaceable:
+                self._irreplaceable.add(member.name)
+            self._guards[member.name] = self._tasks.create_task(self._guarded(member))
+
+    def pid(self, name: str) -> int:
+        """Return the process id of a member's present process."""
+        return self._processes[name].pid
+
+    def kill(self) -> None:
+        """End every member at once, without giving it time to finish what is in hand."""
+        for process in self._processes.values():
+            if process.returncode is None:
+                process.kill()
+
+    async def stop(self) -> None:
+        """Ask every member to finish what is in hand, and return when all have ended."""
+        for guard in self._guards.values():
+            guard.cancel()
+        first = [name for name in self._processes if name not in self._irreplaceable]
+        for wave in (first, list(self._irreplaceable)):
+            await asyncio.gather(*(self._ended(self._processes[name]) for name in wave))
+        await self._keeper.communicate(b".")
+
+    async def _spawned(self, member: Member) -> asyncio.subprocess.Process:
+        try:
+            with member.log.open("ab") as output:
+                return await asyncio.create_subprocess_exec(
+                    *member.command,
+                    env=dict(member.environment),
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    process_group=self._keeper.pid,
+                )
+        except OSError as error:
+            raise CommandFailed(f"{member.name} could not be started: {error.strerror}") from None
+
+    async def _until_ready(self, member: Member) -> None:
+        import httpx
+
+        process = self._processes[member.name]
+        async with httpx.AsyncClient(trust_env=False, timeout=START_SECONDS) as client:
+            try:
+                async with asyncio.timeout(START_SECONDS):
+                    while process.returncode is None:
+                        with contextlib.suppress(httpx.TransportError):
+                            if (await client.get(member.health_url)).status_code == _OK:
+                                return
+                        await asyncio.sleep(_POLL_SECONDS)
+            except TimeoutError:
+                raise CommandFailed(
+                    f"{member.name} was not ready within {START_SECONDS:.0f} s: see {member.log}"
+                ) from None
+        raise CommandFailed(f"{member.name} ended while it started: {last_line(member.log)} (its log is {member.log})")
+
+    async def _guarded(self, member: Member) -> None:
+        """Start a member again whenever it ends, however that comes."""
+        loop = asyncio.get_running_loop()
+        ends = 0
+        while True:
+            started = loop.time()
+            code = await self._processes[member.name].wait()
+            if member.irreplaceable:
+                raise CommandFailed(
+                    f"{member.name} ended ({_ending(code)}), and what it knew is gone: see {member.log}"
+                )
+            ends = 0 if loop.time() - started > STEADY_SECONDS else ends
+            wait = BACK_OFF_SECONDS[min(ends, len(BACK_OFF_SECONDS) - 1)]
+            ends += 1
+            self._say(f"{member.name} ended ({_ending(code)}); starting it again in {wait:g} s")
+            await asyncio.sleep(wait)
+            self._processes[member.name] = await self._spawned(member)
+
+    async def _echoed(self, member: Member) -> None:
+        """Say each line that a member logs from now on, soon after it is written."""
+        with member.log.open(encoding="utf-8", errors="replace") as log:
+            log.seek(0, os.SEEK_END)
+            line = ""
+            while True:
+                line += log.readline()
+                if line.endswith("\n"):
+                    self._say(f"{member.name:>16} | {line[:-1]}")
+                    line = ""
+                else:
+                    await asyncio.sleep(_POLL_SECONDS)
+
+    async def _ended(self, process: asyncio.subprocess.Process) -> None:
+        if process.returncode is None:
+            process.terminate()
+        try:
+            async with asyncio.timeout(self._drain_seconds):
+                await process.wait()
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+
+@asynccontextmanager
+async def family(
+    say: Callable[[str], None], *, echo_logs: bool = False, drain_seconds: float = DRAIN_SECONDS
+) -> AsyncIterator[Family]:
+    """Keep a family of processes for as long as the context lasts; at its end they are stopped in order.
+
+    With `echo_logs` every line they log is said too, after its member's name. When something goes wrong that cannot
+    be mended by starting a process again, what runs inside the context is cancelled and CommandFailed is raised.
+    """
+    keeper = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-I", "-S", group_keeper.__file__, str(drain_seconds)),
+        stdin=subprocess.PIPE,
+        process_group=0,
+    )
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            kept = Family(tasks, keeper, say, echo_logs=echo_logs, drain_seconds=drain_seconds)
+            try:
+                yield kept
+            finally:
+                await kept.stop()
+    except BaseExceptionGroup as raised:
+        raise _first_cause(raised) from None
+
+
+def _first_cause(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the first failure inside, ours before any other: one line for a person, not a tree."""
+    ours, _ = group.split(CommandFailed)
+    first = (ours or group).exceptions[0]
+    return _first_cause(first) if isinstance(first, BaseExceptionGroup) else first
+
+
+def _make_log(log: Path) -> None:
+    if log.exists() and log.stat().st_size > LOG_BYTES:
+        log.replace(log.with_suffix(".log.1"))
+    log.touch(mode=0o600)
+
+
+def last_line(log: Path) -> str:
+    """Return the last line that a log holds, or a word about its being empty."""
+    lines = log.read_bytes()[-4096:].decode("utf-8", "replace").splitlines()
+    return lines[-1] if lines else "it said nothing"
+
+
+def _ending(code: int) -> str:
+    return f"exit {code}" if code >= 0 else signal.Signals(-code).name
