@@ -1,0 +1,108 @@
+"""All that the sandbox holds for one mode, test or live, of its one account."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from stripe_sandbox.clock import Clock
+from stripe_sandbox.ids import Ids
+from stripe_sandbox.records import Object, Records
+from stripe_sandbox.schedule import Schedule
+
+API_VERSION: Final = "2024-06-20"
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """The request that made something happen; without an id, time did."""
+
+    request_id: str | None = None
+    idempotency_key: str | None = None
+
+
+TIME: Final = Cause()
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """A 3-D Secure question that the cardholder has not answered."""
+
+    intent_id: str
+    method_id: str
+    client_secret: str
+    return_url: str | None
+    base_url: str
+
+
+class Account:
+    """The objects of one mode and what connects them.
+
+    Args:
+        livemode: which of the two it is.
+        clock: the sandbox's time.
+        ids: where ids come from.
+        schedule: where things that will be due are put.
+        publish: takes each new event to the endpoints.
+    """
+
+    def __init__(
+        self,
+        *,
+        livemode: bool,
+        clock: Clock,
+        ids: Ids,
+        schedule: Schedule,
+        publish: Callable[["Account", Object], None],
+    ) -> None:
+        self.livemode = livemode
+        self.clock = clock
+        self.ids = ids
+        self.schedule = schedule
+        self.closed = False
+        """Set by a reset: what was still under way for this account is void."""
+        self.payment_intents = Records()
+        self.charges = Records()
+        self.balance_transactions = Records()
+        self.customers = Records()
+        self.payment_methods = Records()
+        self.mandates = Records()
+        self.events = Records()
+        self.webhook_endpoints = Records()
+        self.catalogue_names: dict[str, str] = {}
+        """PaymentMethod id to the test method it was made from."""
+        self.spent_methods: set[str] = set()
+        """Methods that paid once without belonging to a customer: Stripe takes them no second time."""
+        self.challenges: dict[str, Challenge] = {}
+        """Open 3-D Secure questions by their PaymentIntent's id."""
+        self.authenticated: dict[str, str] = {}
+        """PaymentIntent id to the method its cardholder approved, where the merchant confirms once more."""
+        self.signing_secrets: dict[str, str] = {}
+        """Endpoint id to its `whsec_…`."""
+        self._publish = publish
+
+    def emit(self, type_: str, record: Object, cause: Cause, previous: Mapping[str, Any] | None = None) -> None:
+        """Makes the event for a change, with the object as it is now, and sends it on its way.
+
+        Args:
+            type_: such as `charge.succeeded`.
+            record: the changed object; kept as it is, for objects never change in place.
+            cause: the request behind it.
+            previous: old values of changed fields, for `*.updated`.
+        """
+        body: dict[str, Any] = {"object": record}
+        if previous is not None:
+            body["previous_attributes"] = previous
+        event = self.events.put(
+            {
+                "id": self.ids.new("evt"),
+                "object": "event",
+                "api_version": API_VERSION,
+                "created": self.clock.stamp(),
+                "data": body,
+                "livemode": self.livemode,
+                "pending_webhooks": 0,
+                "request": {"id": cause.request_id, "idempotency_key": cause.idempotency_key},
+                "type": type_,
+            }
+        )
+        self._publish(self, event)

@@ -1,0 +1,198 @@
+"""Events on their way to the endpoints: signed, several at once, and again until one is accepted."""
+
+import asyncio
+import hashlib
+import hmac
+from collections import deque
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Final
+
+import aiohttp
+
+from stripe_sandbox import wire
+from stripe_sandbox.account import Account
+from stripe_sandbox.clock import Clock
+from stripe_sandbox.records import Object
+from stripe_sandbox.schedule import Schedule
+
+PARALLEL: Final = 32
+"""Deliveries under way at once: enough that one slow receiver does not hold up a burst, few enough for a laptop."""
+
+ANSWER_SECONDS: Final = 20.0
+"""How long a receiver may take; Stripe says only that it must answer quickly."""
+
+HOUR: Final = 3600.0
+
+TEST_RETRIES_SECONDS: Final = (300.0, 0.5 * HOUR, 2 * HOUR)
+"""After each failure. Test events: three times over a few hours (https://docs.stripe.com/webhooks#retries)."""
+
+LIVE_RETRIES_SECONDS: Final = (300.0, 0.5 * HOUR, 2 * HOUR, 5 * HOUR, 10 * HOUR, *(12 * HOUR,) * 4)
+"""Live events: for up to three days with growing pauses (the same page); the pauses are as merchants have seen them."""
+
+ATTEMPTS_KEPT: Final = 10_000
+
+USER_AGENT: Final = "Stripe/1.0 (+https://stripe.com/docs/webhooks)"
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try to deliver one event to one endpoint, for the log.
+
+    `status` is the receiver's, or nothing when it gave none; `error` then says why.
+    """
+
+    event_id: str
+    event_type: str
+    endpoint_id: str
+    number: int
+    at: float
+    status: int | None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Delivery:
+    account: Account
+    event_id: str
+    endpoint_id: str
+    number: int
+
+
+def signature(secret: str, body: str, timestamp: int, *, livemode: bool) -> str:
+    """The `Stripe-Signature` header: HMAC-SHA256 over `timestamp.body`, keyed with the secret as it is written.
+
+    Test deliveries carry a meaningless `v0` beside `v1`, as Stripe's do (https://docs.stripe.com/webhooks#verify-manually),
+    so that a verifier which takes any scheme is found out.
+    """
+    signed = f"{timestamp}.{body}".encode()
+    header = f"t={timestamp},v1={hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest()}"
+    return header if livemode else f"{header},v0={hashlib.sha256(signed).hexdigest()}"
+
+
+def _void(account: Account) -> bool:
+    """Whether a reset has put another account in this one's place, perhaps while a receiver was thinking."""
+    return account.closed
+
+
+class Deliveries:
+    """The queue of deliveries and the workers that empty it.
+
+    Args:
+        clock: retries follow its time, signatures its wall.
+        schedule: where retries wait.
+    """
+
+    def __init__(self, clock: Clock, schedule: Schedule) -> None:
+        self._clock = clock
+        self._schedule = schedule
+        self._queue: asyncio.Queue[_Delivery] = asyncio.Queue()
+        self._stack = AsyncExitStack()
+        self._session: aiohttp.ClientSession | None = None
+        self._workers: list[asyncio.Task[None]] = []
+        self.attempts: deque[Attempt] = deque(maxlen=ATTEMPTS_KEPT)
+
+    def publish(self, account: Account, event: Object) -> None:
+        """Queues an event for every enabled endpoint that asked for its type."""
+        takers = [
+            endpoint["id"]
+            for endpoint in account.webhook_endpoints
+            if endpoint["status"] == "enabled"
+            and ("*" in endpoint["enabled_events"] or event["type"] in endpoint["enabled_events"])
+        ]
+        if takers:
+            account.events.put({**event, "pending_webhooks": len(takers)})
+        for endpoint_id in takers:
+            self._queue.put_nowait(_Delivery(account, event["id"], endpoint_id, 1))
+
+    async def start(self) -> None:
+        """Opens the client and its workers."""
+        self._session = await self._stack.enter_async_context(
+            aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=PARALLEL),
+                timeout=aiohttp.ClientTimeout(total=ANSWER_SECONDS),
+                headers={
+                    "User-Agent": USER_AGENT,
+                    "Accept": "*/*; q=0.5, application/xml",
+                    "Cache-Control": "no-cache",
+                },
+                cookie_jar=aiohttp.DummyCookieJar(),
+            )
+        )
+        self._workers = [asyncio.create_task(self._work()) for _ in range(PARALLEL)]
+
+    async def stop(self) -> None:
+        """Drops what is under way; the events stay in the list of events."""
+        for worker in self._workers:
+            worker.cancel()
+        await asyncio.gather(*self._workers, return_exceptions=True)
+        self._workers = []
+        await self._stack.aclose()
+
+    async def settle(self) -> None:
+        """Waits until every delivery that is due has been tried."""
+        await self._queue.join()
+
+    async def _work(self) -> None:
+        while True:
+            delivery = await self._queue.get()
+            try:
+                await self._deliver(delivery)
+            finally:
+                self._queue.task_done()
+
+    async def _deliver(self, delivery: _Delivery) -> None:
+        account = delivery.account
+        event = account.events.get(delivery.event_id)
+        endpoint = account.webhook_endpoints.get(delivery.endpoint_id)
+        if _void(account) or event is None or endpoint is None or endpoint["status"] != "enabled":
+            return
+        status, error = await self._post(
+            endpoint["url"],
+            wire.written(event),
+            account.signing_secrets[delivery.endpoint_id],
+            livemode=account.livemode,
+        )
+        if _void(account):
+            return
+        self.attempts.append(
+            Attempt(
+                delivery.event_id,
+                event["type"],
+                delivery.endpoint_id,
+                delivery.number,
+                self._clock.now(),
+                status,
+                error,
+            )
+        )
+        if status is not None and 200 <= status < 300:  # noqa: PLR2004 - any 2xx is "received"
+            self._received(account, delivery.event_id)
+        else:
+            self._try_again(delivery)
+
+    async def _post(self, url: str, body: str, secret: str, *, livemode: bool) -> tuple[int | None, str | None]:
+        assert self._session is not None  # noqa: S101 - workers live only while the client does
+        headers = {
+            "Content-Type": "application/json; charset=utf-8",
+            "Stripe-Signature": signature(secret, body, int(self._clock.wall()), livemode=livemode),
+        }
+        try:
+            async with self._session.post(url, data=body.encode(), headers=headers, allow_redirects=False) as answer:
+                await answer.read()
+                return answer.status, None
+        except TimeoutError:
+            return None, "timeout"
+        except (aiohttp.ClientError, OSError) as error:
+            return None, type(error).__name__
+
+    def _received(self, account: Account, event_id: str) -> None:
+        event = account.events[event_id]
+        account.events.put({**event, "pending_webhooks": event["pending_webhooks"] - 1})
+
+    def _try_again(self, delivery: _Delivery) -> None:
+        pauses = LIVE_RETRIES_SECONDS if delivery.account.livemode else TEST_RETRIES_SECONDS
+        if delivery.number > len(pauses):
+            return
+        again = _Delivery(delivery.account, delivery.event_id, delivery.endpoint_id, delivery.number + 1)
+        self._schedule.after(pauses[delivery.number - 1], lambda: self._queue.put_nowait(again))

@@ -1,0 +1,95 @@
+"""The idempotency layer, as https://docs.stripe.com/api/idempotent_requests and /error-low-level describe it."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from stripe_sandbox.clock import Clock
+from stripe_sandbox.errors import IDEMPOTENCY_ERROR, InvalidError, RefusedError
+
+KEY_LIFE_SECONDS: Final = 86_400
+"""Stripe may forget a key from 24 hours on; the sandbox always does, so that nobody relies on more."""
+
+KEY_LENGTH: Final = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A finished answer, kept byte for byte."""
+
+    status: int
+    body: bytes
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    path: str
+    parameters: dict[str, Any]
+    expires_at: float
+    answer: Answer | None = None
+
+
+class IdempotencyKeys:
+    """Keys of one mode, each with the first request's parameters and, once it is finished, its answer."""
+
+    __slots__ = ("_clock", "_entries")
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._entries: dict[str, _Entry] = {}
+
+    def begin(self, key: str, path: str, parameters: dict[str, Any]) -> Answer | None:
+        """Takes a key for a request, or gives the answer that was kept under it.
+
+        Raises:
+            RefusedError: the key served another request (400), or one that is not finished (409).
+        """
+        if len(key) > KEY_LENGTH:
+            raise InvalidError(
+                f"An idempotency key can have up to {KEY_LENGTH} characters, and this one has {len(key)}."
+            )
+        self._prune()
+        entry = self._entries.get(key)
+        if entry is None:
+            self._entries[key] = _Entry(path, parameters, self._clock.now() + KEY_LIFE_SECONDS)
+            return None
+        if entry.path != path:
+            raise RefusedError(
+                400,
+                f"Keys for idempotent requests can only be used for the same endpoint they were first used for "
+                f"('{path}' vs '{entry.path}'). Use another key than '{key}' for a different request.",
+                kind=IDEMPOTENCY_ERROR,
+            )
+        if entry.parameters != parameters:
+            raise RefusedError(
+                400,
+                "Keys for idempotent requests can only be used with the same parameters they were first used with. "
+                f"Use another key than '{key}' for a different request.",
+                kind=IDEMPOTENCY_ERROR,
+            )
+        if entry.answer is None:
+            raise RefusedError(
+                409,
+                f"Another request with the key '{key}' is in progress; try again in a moment.",
+                kind=IDEMPOTENCY_ERROR,
+                code="idempotency_key_in_use",
+            )
+        return entry.answer
+
+    def finish(self, key: str, answer: Answer) -> None:
+        """Keeps the answer of the request that holds the key; after a reset there is nothing to keep it in."""
+        entry = self._entries.get(key)
+        if entry is not None:
+            self._entries[key] = _Entry(entry.path, entry.parameters, entry.expires_at, answer)
+
+    def release(self, key: str) -> None:
+        """Gives a key back, because nothing was executed."""
+        self._entries.pop(key, None)
+
+    def _prune(self) -> None:
+        now = self._clock.now()
+        while self._entries:  # oldest first: replacing an answer keeps a key's place
+            key = next(iter(self._entries))
+            if self._entries[key].expires_at > now:
+                return
+            del self._entries[key]

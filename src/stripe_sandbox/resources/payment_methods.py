@@ -1,0 +1,270 @@
+"""PaymentMethods, made from the documented test ids and tokens (https://docs.stripe.com/api/payment_methods)."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from stripe_sandbox.account import Account, Cause
+from stripe_sandbox.calls import Call, Operation
+from stripe_sandbox.catalogue import METHODS, TOKENS, BankDebit, Behaviour, Card, ThreeDSecure
+from stripe_sandbox.errors import InvalidError, RefusedError, missing_object
+from stripe_sandbox.form import Raw
+from stripe_sandbox.params import PAGE, Choice, Email, Metadata, Parameters, Shape, Text, merged
+from stripe_sandbox.records import Object
+
+EXPIRY_YEARS: Final = 3
+"""Test cards expire that many years after they are used."""
+
+YEAR_SECONDS: Final = 31_556_952
+
+
+class Number:
+    """A card number, which the sandbox refuses as Stripe does for accounts that may not handle them."""
+
+    __slots__ = ()
+
+    def read(self, raw: Raw, name: str) -> None:
+        """Always raises."""
+        _ = raw
+        raise InvalidError(
+            "Card numbers are not accepted here: use a test token (tok_visa) or a test PaymentMethod (pm_card_visa).",
+            name,
+        )
+
+
+BILLING: Final = Shape(
+    {
+        "address": Shape(
+            {name: Text(unset=True) for name in ("city", "country", "line1", "line2", "postal_code", "state")},
+            unset=True,
+        ),
+        "email": Email(unset=True),
+        "name": Text(unset=True),
+        "phone": Text(unset=True),
+    }
+)
+METHOD: Final = Shape(
+    {
+        "type": Choice(("card",)),
+        "card": Shape({"token": Text(), "number": Number()}, ("token",)),
+        "billing_details": BILLING,
+        "metadata": Metadata(),
+        "allow_redisplay": Choice(("always", "limited", "unspecified")),
+    },
+    ("type",),
+)
+"""What `payment_method_data` takes; `POST /v1/payment_methods` the same."""
+
+
+def named(account: Account, identifier: str, param: str = "payment_method") -> Object:
+    """The PaymentMethod that a parameter names.
+
+    Raises:
+        RefusedError: there is none.
+    """
+    method = account.payment_methods.get(identifier)
+    if method is None:
+        raise missing_object("PaymentMethod", identifier, param)
+    return method
+
+
+def resolved(account: Account, identifier: str, param: str = "payment_method") -> Object:
+    """As `named`; a documented test id makes a new PaymentMethod, as it does at Stripe.
+
+    Raises:
+        RefusedError: there is none.
+    """
+    if identifier in METHODS and not account.livemode:
+        return _make(account, identifier)
+    return named(account, identifier, param)
+
+
+def from_parameters(account: Account, sent: Mapping[str, Any], prefix: str = "") -> Object:
+    """A new PaymentMethod of what `METHOD` has read.
+
+    Raises:
+        RefusedError: no token, or an unknown one.
+    """
+    where = f"{prefix}[card][token]" if prefix else "card[token]"
+    if "card" not in sent:
+        raise RefusedError(400, f"Missing required param: {where}.", code="parameter_missing", param=where)
+    token = sent["card"]["token"]
+    if token not in TOKENS or account.livemode:
+        raise missing_object("token", token, where)
+    made = _make(account, TOKENS[token])
+    billing = {**made["billing_details"], **sent.get("billing_details", {})}
+    billing["address"] = {**made["billing_details"]["address"], **(billing["address"] or {})}
+    return account.payment_methods.put(
+        {
+            **made,
+            "billing_details": billing,
+            "metadata": merged({}, sent.get("metadata")),
+            "allow_redisplay": sent.get("allow_redisplay", "unspecified"),
+        }
+    )
+
+
+def behaviour(account: Account, identifier: str) -> Behaviour:
+    """How the test method behind a PaymentMethod behaves."""
+    return METHODS[account.catalogue_names[identifier]]
+
+
+def attach(account: Account, method: Object, customer_id: str, cause: Cause) -> Object:
+    """Makes a method the customer's.
+
+    Raises:
+        RefusedError: it has been used up.
+    """
+    refuse_spent(account, method)
+    if method["customer"] == customer_id:
+        return method
+    if method["customer"] is not None:
+        raise RefusedError(400, "The payment method you provided has already been attached to a customer.")
+    attached = account.payment_methods.put({**method, "customer": customer_id})
+    account.emit("payment_method.attached", attached, cause)
+    return attached
+
+
+def refuse_spent(account: Account, method: Object) -> None:
+    """Lets a method pass that may still be used.
+
+    Raises:
+        RefusedError: it paid without a customer before, or was detached.
+    """
+    if method["id"] in account.spent_methods:
+        raise RefusedError(
+            400,
+            "The provided PaymentMethod was previously used without being attached to a customer, or was detached from "
+            "one. It may not be used again: attach a PaymentMethod to a customer first to use it many times.",
+        )
+
+
+def _make(account: Account, name: str) -> Object:
+    test_method = METHODS[name]
+    method: dict[str, Any] = {
+        "id": account.ids.new("pm"),
+        "object": "payment_method",
+        "allow_redisplay": "unspecified",
+        "billing_details": {
+            "address": dict.fromkeys(("city", "country", "line1", "line2", "postal_code", "state")),
+            "email": None,
+            "name": None,
+            "phone": None,
+        },
+        "created": account.clock.stamp(),
+        "customer": None,
+        "livemode": account.livemode,
+        "metadata": {},
+    }
+    if isinstance(test_method, Card):
+        method |= {"card": _card(account, test_method), "type": "card"}
+    else:
+        method |= {test_method.type: _bank_account(test_method), "type": test_method.type}
+    account.catalogue_names[method["id"]] = name
+    return account.payment_methods.put(method)
+
+
+def _fingerprint(brand: str, last4: str) -> str:
+    """The same for the same test card, as Stripe's are within an account."""
+    return f"{brand}{last4}sandboxfingerprint"[:16]
+
+
+def _card(account: Account, card: Card) -> dict[str, Any]:
+    return {
+        "brand": card.brand,
+        "checks": {"address_line1_check": None, "address_postal_code_check": None, "cvc_check": card.cvc_check},
+        "country": card.country,
+        "display_brand": "american_express" if card.brand == "amex" else card.brand,
+        "exp_month": 12,
+        "exp_year": 1970 + account.clock.stamp() // YEAR_SECONDS + EXPIRY_YEARS,
+        "fingerprint": _fingerprint(card.brand, card.last4),
+        "funding": card.funding,
+        "generated_from": None,
+        "last4": card.last4,
+        "networks": {"available": [card.brand], "preferred": None},
+        "three_d_secure_usage": {"supported": card.three_d_secure is not ThreeDSecure.UNSUPPORTED},
+        "wallet": None,
+    }
+
+
+def _bank_account(account: BankDebit) -> dict[str, Any]:
+    if account.type == "sepa_debit":
+        return {
+            "bank_code": "37040044",
+            "branch_code": "",
+            "country": account.country,
+            "fingerprint": _fingerprint("sepa", account.last4),
+            "generated_from": {"charge": None, "setup_attempt": None},
+            "last4": account.last4,
+        }
+    return {
+        "account_holder_type": "individual",
+        "account_type": "checking",
+        "bank_name": "STRIPE TEST BANK",
+        "financial_connections_account": None,
+        "fingerprint": _fingerprint("ach", account.last4),
+        "last4": account.last4,
+        "networks": {"preferred": "ach", "supported": ["ach"]},
+        "routing_number": "110000000",
+        "status_details": {},
+    }
+
+
+def _create(call: Call) -> Object:
+    return from_parameters(call.account, call.params)
+
+
+def _retrieve(call: Call) -> Object:
+    return call.subject(call.account.payment_methods, "PaymentMethod", "payment_method")
+
+
+def _attach(call: Call) -> Object:
+    customer = call.params["customer"]
+    if customer not in call.account.customers:
+        raise missing_object("customer", customer, "customer")
+    identifier = call.path["payment_method"]
+    if identifier in METHODS:
+        return attach(call.account, resolved(call.account, identifier), customer, call.cause)
+    return attach(call.account, _retrieve(call), customer, call.cause)
+
+
+def _detach(call: Call) -> Object:
+    method = _retrieve(call)
+    if method["customer"] is None:
+        raise RefusedError(
+            400, "The payment method you provided is not attached to a customer, so it cannot be detached."
+        )
+    detached = call.account.payment_methods.put({**method, "customer": None})
+    call.account.spent_methods.add(method["id"])
+    call.account.emit("payment_method.detached", detached, call.cause, {"customer": method["customer"]})
+    return detached
+
+
+def _list(call: Call) -> Mapping[str, Any]:
+    customer = call.params.get("customer")
+    type_ = call.params.get("type")
+    return call.listed(
+        call.account.payment_methods,
+        "PaymentMethod",
+        lambda method: (
+            method["customer"] is not None
+            and customer in (None, method["customer"])
+            and type_ in (None, method["type"])
+        ),
+    )
+
+
+_ONE: Final = "/v1/payment_methods/{payment_method}"
+
+OPERATIONS: Final = (
+    Operation("POST", "/v1/payment_methods", _create, "payment_method", Parameters(METHOD.fields, METHOD.required)),
+    Operation(
+        "GET",
+        "/v1/payment_methods",
+        _list,
+        "payment_method",
+        Parameters({**PAGE, "customer": Text(), "type": Text()}),
+    ),
+    Operation("GET", _ONE, _retrieve, "payment_method"),
+    Operation("POST", _ONE + "/attach", _attach, "payment_method", Parameters({"customer": Text()}, ("customer",))),
+    Operation("POST", _ONE + "/detach", _detach, "payment_method"),
+)

@@ -1,0 +1,146 @@
+"""Webhook endpoints (https://docs.stripe.com/api/webhook_endpoints).
+
+Unlike Stripe, the sandbox delivers to any http or https address: everything it is used for is on a private network.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from stripe_sandbox.account import API_VERSION, Account
+from stripe_sandbox.calls import Call, Operation
+from stripe_sandbox.errors import InvalidError
+from stripe_sandbox.form import Raw
+from stripe_sandbox.params import (
+    PAGE,
+    Choice,
+    Flag,
+    Items,
+    Kind,
+    Metadata,
+    NotCovered,
+    Parameters,
+    Text,
+    Url,
+    merged,
+    text_of,
+)
+from stripe_sandbox.records import Object
+
+EVENT_TYPE: Final = re.compile(r"\*|[a-z0-9_]+(\.[a-z0-9_]+)+")
+
+MOST_ENDPOINTS: Final = 16
+"""Stripe's limit for one account and mode."""
+
+
+class EventType:
+    """The name of an event, or `*` for all; whether Stripe has that event is not checked."""
+
+    __slots__ = ()
+
+    def read(self, raw: Raw, name: str) -> str:
+        """The name."""
+        value = text_of(raw, name)
+        if EVENT_TYPE.fullmatch(value) is None:
+            raise InvalidError(f"Invalid {name}: '{value[:60]}' is not the name of an event.", name)
+        return value
+
+
+def add(  # noqa: PLR0913 - what an endpoint is made of
+    account: Account,
+    *,
+    url: str,
+    enabled_events: list[str],
+    secret: str,
+    description: str | None = None,
+    metadata: Mapping[str, str] | None = None,
+) -> Object:
+    """Makes an endpoint that takes events from now on; `secret` signs what is sent to it."""
+    endpoint = account.webhook_endpoints.put(
+        {
+            "id": account.ids.new("we"),
+            "object": "webhook_endpoint",
+            "api_version": API_VERSION,
+            "application": None,
+            "created": account.clock.stamp(),
+            "description": description,
+            "enabled_events": enabled_events,
+            "livemode": account.livemode,
+            "metadata": merged({}, metadata),
+            "status": "enabled",
+            "url": url,
+        }
+    )
+    account.signing_secrets[endpoint["id"]] = secret
+    return endpoint
+
+
+def _check(params: Mapping[str, Any]) -> None:
+    events = params.get("enabled_events")
+    if events is not None and not events:
+        raise InvalidError("At least one event must be enabled.", "enabled_events")
+
+
+def _create(call: Call) -> Object:
+    if len(call.account.webhook_endpoints) >= MOST_ENDPOINTS:
+        raise InvalidError(f"You have reached the maximum of {MOST_ENDPOINTS} webhook endpoints.")
+    secret = call.account.ids.new("whsec")
+    endpoint = add(
+        call.account,
+        url=call.params["url"],
+        enabled_events=call.params["enabled_events"],
+        secret=secret,
+        description=call.params.get("description"),
+        metadata=call.params.get("metadata"),
+    )
+    return {**endpoint, "secret": secret}  # told this once
+
+
+def _retrieve(call: Call) -> Object:
+    return call.subject(call.account.webhook_endpoints, "webhook endpoint", "webhook_endpoint")
+
+
+def _list(call: Call) -> Mapping[str, Any]:
+    return call.listed(call.account.webhook_endpoints, "webhook endpoint")
+
+
+def _update(call: Call) -> Object:
+    endpoint = dict(_retrieve(call))
+    endpoint |= {name: call.params[name] for name in ("url", "description", "enabled_events") if name in call.params}
+    endpoint["metadata"] = merged(endpoint["metadata"], call.params.get("metadata"))
+    if "disabled" in call.params:
+        endpoint["status"] = "disabled" if call.params["disabled"] else "enabled"
+    return call.account.webhook_endpoints.put(endpoint)
+
+
+def _delete(call: Call) -> Mapping[str, Any]:
+    identifier = _retrieve(call)["id"]
+    call.account.webhook_endpoints.remove(identifier)
+    del call.account.signing_secrets[identifier]
+    return {"id": identifier, "object": "webhook_endpoint", "deleted": True}
+
+
+_SETTABLE: Final[dict[str, Kind]] = {
+    "url": Url(schemes=("http", "https")),
+    "enabled_events": Items(EventType()),
+    "description": Text(unset=True),
+    "metadata": Metadata(),
+}
+_ONE: Final = "/v1/webhook_endpoints/{webhook_endpoint}"
+
+OPERATIONS: Final = (
+    Operation(
+        "POST",
+        "/v1/webhook_endpoints",
+        _create,
+        "webhook_endpoint",
+        Parameters(
+            {**_SETTABLE, "api_version": Choice((API_VERSION,)), "connect": NotCovered()}, ("enabled_events", "url")
+        ),
+        _check,
+    ),
+    Operation("GET", "/v1/webhook_endpoints", _list, "webhook_endpoint", Parameters(PAGE)),
+    Operation("GET", _ONE, _retrieve, "webhook_endpoint"),
+    Operation("POST", _ONE, _update, "webhook_endpoint", Parameters({**_SETTABLE, "disabled": Flag()}), _check),
+    Operation("DELETE", _ONE, _delete, "webhook_endpoint"),
+)
