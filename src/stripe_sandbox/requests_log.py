@@ -1,0 +1,68 @@
+"""Every request to the API, as it was sent and answered, for whoever tests a client."""
+
+import re
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+KEPT: Final = 20_000
+"""A few minutes of hard testing; the oldest go first."""
+
+CARD_NUMBER: Final = re.compile(r"(number(?:%5D|\])=)[^&]*(?=[^&]{4})", re.IGNORECASE)
+"""A card number that nobody should have sent, but for its last four digits."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedRequest:
+    """One request: `received_at` and `answered_at` in seconds of the sandbox's time, `body` and `query` as sent."""
+
+    id: str
+    method: str
+    path: str
+    query: str
+    idempotency_key: str | None
+    livemode: bool | None
+    body: str
+    status: int
+    error_code: str | None
+    replayed: bool
+    received_at: float
+    answered_at: float
+
+
+class RequestLog:
+    """The last requests, oldest first."""
+
+    __slots__ = ("_entries",)
+
+    def __init__(self) -> None:
+        self._entries: deque[LoggedRequest] = deque(maxlen=KEPT)
+
+    def __iter__(self) -> Iterator[LoggedRequest]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def add(self, entry: LoggedRequest) -> None:
+        """Keeps an answered request."""
+        self._entries.append(entry)
+
+    def find(self, identifier: str) -> LoggedRequest | None:
+        """The request with that `req_…`."""
+        return next((entry for entry in reversed(self._entries) if entry.id == identifier), None)
+
+    def clear(self) -> None:
+        """Forgets everything, for a reset."""
+        self._entries.clear()
+
+
+def masked(body: str) -> str:
+    """A body whose card numbers show four digits only."""
+    return CARD_NUMBER.sub(r"\1…", body) if "number" in body else body
+
+
+def shown(entry: LoggedRequest) -> dict[str, Any]:
+    """A request as JSON tells it."""
+    return {name: getattr(entry, name) for name in LoggedRequest.__slots__}

@@ -1,0 +1,165 @@
+"""The sandbox put together, and served.
+
+async with Sandbox().serve(port=0) as server:
+    client = stripe.StripeClient("sk_test_x", base_addresses={"api": server.url})
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Final
+
+from aiohttp import web
+
+from stripe_sandbox import browser, control
+from stripe_sandbox.account import Account
+from stripe_sandbox.api import Api, Mode
+from stripe_sandbox.clock import Clock
+from stripe_sandbox.deliveries import Deliveries
+from stripe_sandbox.idempotency import IdempotencyKeys
+from stripe_sandbox.ids import Ids
+from stripe_sandbox.requests_log import RequestLog
+from stripe_sandbox.resources import webhook_endpoints
+from stripe_sandbox.schedule import Schedule
+
+CLOSE_SECONDS: Final = 2.0
+"""How long open requests may take once the server is told to stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """An endpoint for all test events that is there from the start.
+
+    `secret` is the `whsec_…` that signs; both sides can know it before anything runs.
+    """
+
+    url: str
+    secret: str
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A sandbox that listens at `url`, an `http://host:port` without a path."""
+
+    sandbox: "Sandbox"
+    url: str
+
+
+class Sandbox:
+    """A stateful Stripe of its own.
+
+    Args:
+        keys: the secret keys accepted; none given, any `sk_test_…` or `sk_live_…` is.
+        webhook: an endpoint that exists from the start, and again after a reset.
+        clock: the machine's unless a test brings its own.
+        ids: random unless seeded.
+        latency_seconds: how long a call takes at least.
+    """
+
+    def __init__(
+        self,
+        *,
+        keys: Sequence[str] = (),
+        webhook: Webhook | None = None,
+        clock: Clock | None = None,
+        ids: Ids | None = None,
+        latency_seconds: float = 0.0,
+    ) -> None:
+        self.clock = clock or Clock()
+        self.ids = ids or Ids()
+        self.log = RequestLog()
+        self.schedule = Schedule(self.clock)
+        self.deliveries = Deliveries(self.clock, self.schedule)
+        self._webhook = webhook
+        self._modes: dict[bool, Mode] = {}
+        self._api = Api(
+            modes=self._modes.__getitem__,
+            clock=self.clock,
+            ids=self.ids,
+            log=self.log,
+            keys=keys,
+            latency_seconds=latency_seconds,
+        )
+        self._open()
+
+    def account(self, *, livemode: bool = False) -> Account:
+        """The objects of one mode."""
+        return self._modes[livemode].account
+
+    def reset(self) -> None:
+        """Forgets every object, key, due thing and logged request, and goes back to the machine's time."""
+        for mode in self._modes.values():
+            mode.account.closed = True
+        self.schedule.clear()
+        self.log.clear()
+        self.deliveries.attempts.clear()
+        self.clock.restore()
+        self._open()
+
+    async def advance(self, seconds: float) -> None:
+        """Moves time forward; everything due on the way happens at its moment, deliveries included."""
+        target = self.clock.now() + seconds
+        while True:
+            await self.deliveries.settle()
+            moment = self.schedule.next_moment()
+            if moment is None or moment > target:
+                break
+            self.clock.move_to(moment)
+            self.schedule.run_due()
+        self.clock.move_to(target)
+
+    async def settle(self) -> None:
+        """Waits until every event made so far has been tried at its endpoints."""
+        await self.deliveries.settle()
+
+    @asynccontextmanager
+    async def serve(self, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[Server]:
+        """Listens until the block ends; port 0 takes a free one.
+
+        Raises:
+            OSError: the address is taken.
+        """
+        runner = web.ServerRunner(web.Server(self._answer, access_log=None), shutdown_timeout=CLOSE_SECONDS)
+        await self.deliveries.start()
+        due = asyncio.create_task(self.schedule.keep())
+        try:
+            await runner.setup()
+            await web.TCPSite(runner, host, port).start()
+            bound = runner.addresses[0]
+            name = f"[{bound[0]}]" if ":" in bound[0] else bound[0]
+            yield Server(self, f"http://{name}:{bound[1]}")
+        finally:
+            await runner.cleanup()
+            due.cancel()
+            with suppress(asyncio.CancelledError):
+                await due
+            await self.deliveries.stop()
+
+    def _open(self) -> None:
+        for livemode in (False, True):
+            account = Account(
+                livemode=livemode,
+                clock=self.clock,
+                ids=self.ids,
+                schedule=self.schedule,
+                publish=self.deliveries.publish,
+            )
+            self._modes[livemode] = Mode(account, IdempotencyKeys(self.clock))
+        if self._webhook is not None:
+            webhook_endpoints.add(
+                self.account(), url=self._webhook.url, enabled_events=["*"], secret=self._webhook.secret
+            )
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        path = request.path
+        if path.startswith("/_sandbox/"):
+            return await control.answer(request, self)
+        if path.startswith("/redirect/authenticate/"):
+            return await browser.authenticate(request, self._accounts)
+        if path.startswith("/receipts/"):
+            return await browser.receipt(request, self._accounts)
+        return await self._api.answer(request)
+
+    def _accounts(self) -> list[Account]:
+        return [mode.account for mode in self._modes.values()]
