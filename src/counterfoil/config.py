@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from ipaddress import ip_address
 from os import environ as _environ
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,7 @@ class Settings:
     """Every setting, parsed. What `SETTINGS` says about a name holds for the field of the same name."""
 
     payments_mode: Role | None
+    host: str
     port: int
     mode: Mode
     allowed_hosts: tuple[str, ...]
@@ -245,6 +247,13 @@ def _port(text: str) -> int:
     return int(text)
 
 
+def _host(text: str) -> str:
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        raise ValueError("must be an IP address") from None
+
+
 def _hosts(text: str) -> tuple[str, ...]:
     hosts = tuple(host.strip().lower() for host in text.split(","))
     if not all(re.fullmatch(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?|\[[0-9a-f:.]+\]", host) for host in hosts):
@@ -331,6 +340,12 @@ _CHARGING = frozenset({Role.GATEWAY, Role.WORKER})
 
 SETTINGS: tuple[Setting, ...] = (
     Setting(name="PAYMENTS_MODE", parse=_one_of(Role), purpose="the role of this process, where `run` names none"),
+    Setting(
+        name="HOST",
+        parse=_host,
+        default="0.0.0.0",  # noqa: S104 - in a container the port is reached from outside it, or not at all
+        purpose="the address to listen at; 127.0.0.1 is this machine alone",
+    ),
     Setting(name="PORT", parse=_port, default="8080", purpose="where this role listens: its routes, health, metrics"),
     Setting(name="MODE", parse=_one_of(Mode), default="test", purpose="test or live; must fit the key"),
     Setting(

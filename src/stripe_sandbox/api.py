@@ -173,7 +173,7 @@ class Api:
         self, keys: IdempotencyKeys, operation: Operation, call: Call, exchange: _Exchange, raw: dict[str, form.Raw]
     ) -> tuple[int, bytes]:
         """Executes under an idempotency key, or repeats the answer that was given under it."""
-        assert exchange.key is not None  # noqa: S101 - the caller looked
+        assert exchange.key is not None
         kept = keys.begin(exchange.key, exchange.path, raw)
         if kept is not None:
             exchange.replayed = True

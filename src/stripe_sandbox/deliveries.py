@@ -172,7 +172,7 @@ class Deliveries:
             self._try_again(delivery)
 
     async def _post(self, url: str, body: str, secret: str, *, livemode: bool) -> tuple[int | None, str | None]:
-        assert self._session is not None  # noqa: S101 - workers live only while the client does
+        assert self._session is not None
         headers = {
             "Content-Type": "application/json; charset=utf-8",
             "Stripe-Signature": signature(secret, body, int(self._clock.wall()), livemode=livemode),

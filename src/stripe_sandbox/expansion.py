@@ -83,6 +83,6 @@ def _expanded(account: Account, record: Object, names: list[str]) -> Object:
     value = record.get(names[0])
     if isinstance(value, str):
         leads_to = EXPANDABLE[record["object"]][names[0]]
-        assert leads_to is not None  # noqa: S101 - such a field is always null
+        assert leads_to is not None
         value = RECORDS[leads_to](account).get(value)
     return record if value is None else {**record, names[0]: _expanded(account, value, names[1:])}

@@ -323,5 +323,5 @@ class Parameters:
             InvalidError: the first parameter that Stripe would not take.
         """
         values = Shape({**self.fields, "expand": EXPAND}, self.required).read(raw, "")
-        assert values is not None  # noqa: S101 - only text is read as None, and a form is a hash
+        assert values is not None
         return values

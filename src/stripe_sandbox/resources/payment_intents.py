@@ -82,7 +82,7 @@ def _create(call: Call) -> Object:
         return intent
     terms = _terms(call, intent, method)
     account.emit("payment_intent.created", account.payment_intents.put(intent), call.cause)
-    assert method is not None  # noqa: S101 - `_terms` refuses to go on without one
+    assert method is not None
     return attempts.begin(account, intent, method, terms)
 
 
@@ -274,7 +274,7 @@ def _confirm(call: Call) -> Object:
     }
     method = _method(call, intent)
     terms = _terms(call, intent, method)
-    assert method is not None  # noqa: S101 - `_terms` refuses to go on without one
+    assert method is not None
     return attempts.begin(call.account, intent, method, terms)
 
 
@@ -304,7 +304,7 @@ def _update(call: Call) -> Object:
     }
     if "payment_method" in params or "payment_method_data" in params:
         method = _method(call, intent)
-        assert method is not None  # noqa: S101 - the request brings one
+        assert method is not None
         attempts.drop_challenge(account, intent["id"])
         intent |= {"payment_method": method["id"], "status": "requires_confirmation", "next_action": None}
     return account.payment_intents.put(intent)
