@@ -1,0 +1,89 @@
+"""What the processor said of an attempt, in our words.
+
+Unknown is a verdict: what was not explicitly called a success or a failure stays open.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum, unique
+
+from counterfoil.domain.states import AttemptHappening
+
+
+@unique
+class Source(StrEnum):
+    """How we came to know of something."""
+
+    ORDER = "order"  # the caller asked for it; the reference is the event id
+    ANSWER = "answer"  # the processor answered our call; the reference is its request id
+    NOTICE = "notice"  # a webhook told us; the reference is the event id
+    LOOK_UP = "look-up"  # we asked again; the reference is the request id
+    TIMER = "timer"  # time passed and nothing was heard
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why a fact became true: no state changes without one."""
+
+    source: Source
+    reference: str
+
+
+@unique
+class FailureReason(StrEnum):
+    """Why a payment failed, as the PaymentFailed message names it."""
+
+    INSUFFICIENT_FUNDS = "insufficient_funds"
+    CARD_DECLINED = "card_declined"
+    EXPIRED_CARD = "expired_card"
+    FRAUD_SUSPECTED = "fraud_suspected"
+    NETWORK_ERROR = "network_error"
+    INVALID_PAYMENT_METHOD = "invalid_payment_method"
+    AUTHENTICATION_REQUIRED = "authentication_required"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Decline:
+    """An explicit refusal.
+
+    ``code`` is the processor's own word, kept as it came; ``can_retry`` says whether the customer may try again with a
+    new method.
+    """
+
+    reason: FailureReason
+    code: str
+    message: str
+    can_retry: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """What the customer must do before the attempt can go on."""
+
+    url: str
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One thing heard of one attempt.
+
+    ``outcome`` is any happening but ``claimed``. ``amount_captured`` is in minor units and set with a capture.
+    ``intent_id`` and ``charge_id`` are the processor's names for the payment and for this attempt's charge, where it
+    gave them. ``alarm`` is set where the answer shows a mistake of ours that a person must see.
+    """
+
+    outcome: AttemptHappening
+    cause: Cause
+    intent_id: str | None = None
+    charge_id: str | None = None
+    amount_captured: int | None = None
+    decline: Decline | None = None
+    action: Action | None = None
+    alarm: str | None = None
+
+    def __post_init__(self) -> None:
+        assert self.outcome is not AttemptHappening.CLAIMED, "a claim is ours to make, not the processor's"
+        assert (self.outcome is AttemptHappening.DECLINED) == (self.decline is not None)
+        assert (self.outcome is AttemptHappening.CAPTURED) == (self.amount_captured is not None)
