@@ -1,0 +1,100 @@
+"""Requests that arrive together are worked on together: one transaction, one commit, an answer for each."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, Generic, TypeVar
+
+LARGEST: Final = 500
+"""More rows in a statement gain nothing measurable and hold their locks longer."""
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+
+
+class Batcher(Generic[_Item, _Result]):
+    """Gathers items for a moment and hands them to one call, one call at a time.
+
+    A call under way is itself the best gatherer: whatever arrives meanwhile goes into the next. Before each call the
+    batch waits until nobody has come for ``linger_seconds``, so that is all that batching costs a lone request; a
+    stream of arrivals is cut off after ``longest_seconds``.
+
+    ``work`` returns a result for each item, in order. An exception as a result is raised to whoever submitted that item
+    alone. If ``work`` itself raises one of ``splits_on``, the batch is halved and tried again, until only the culprit
+    fails; anything else fails the whole batch.
+    """
+
+    def __init__(
+        self,
+        work: Callable[[Sequence[_Item]], Awaitable[Sequence[_Result | Exception]]],
+        *,
+        linger_seconds: float,
+        longest_seconds: float,
+        splits_on: tuple[type[Exception], ...] = (),
+        largest: int = LARGEST,
+    ) -> None:
+        self._work = work
+        self._linger_seconds = linger_seconds
+        self._most_lingers = max(1, round(longest_seconds / linger_seconds))
+        self._splits_on = splits_on
+        self._largest = largest
+        self._waiting: list[tuple[_Item, asyncio.Future[_Result]]] = []
+        self._worker: asyncio.Task[None] | None = None
+
+    async def submit(self, item: _Item) -> _Result:
+        """Return the result for this item, once the batch it went into is done.
+
+        Cancelling the caller does not take its item out of the batch: what was begun is finished.
+        """
+        future: asyncio.Future[_Result] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, future))
+        if self._worker is None:
+            self._worker = asyncio.create_task(self._run())
+        return await future
+
+    async def drain(self) -> None:
+        """Return once everything submitted so far is done."""
+        while self._worker is not None:
+            await asyncio.wait([self._worker])
+
+    async def _run(self) -> None:
+        try:
+            while self._waiting:
+                await self._gather()
+                batch, self._waiting = self._waiting[: self._largest], self._waiting[self._largest :]
+                await self._do(batch)
+        finally:
+            self._worker = None
+
+    async def _gather(self) -> None:
+        """Return once arrivals pause, the batch is full, or it has been waited long enough."""
+        for _ in range(self._most_lingers):
+            before = len(self._waiting)
+            await asyncio.sleep(self._linger_seconds)
+            if len(self._waiting) == before or len(self._waiting) >= self._largest:
+                return
+
+    async def _do(self, batch: list[tuple[_Item, "asyncio.Future[_Result]"]]) -> None:
+        try:
+            results = await self._work([item for item, _ in batch])
+        except self._splits_on as error:
+            if len(batch) == 1:
+                _settle(batch[0][1], error)
+                return
+            middle = len(batch) // 2
+            await self._do(batch[:middle])
+            await self._do(batch[middle:])
+        except Exception as error:  # noqa: BLE001 - whoever submitted must hear of it, whatever it is
+            for _, future in batch:
+                _settle(future, error)
+        else:
+            for (_, future), result in zip(batch, results, strict=True):
+                _settle(future, result)
+
+
+def _settle(future: "asyncio.Future[_Result]", result: _Result | Exception) -> None:
+    if future.done():  # the caller was cancelled
+        return
+    if isinstance(result, Exception):
+        future.set_exception(result)
+    else:
+        future.set_result(result)

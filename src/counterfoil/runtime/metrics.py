@@ -1,0 +1,54 @@
+"""What is counted and measured, by the names it has at ``/metrics``."""
+
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+REGISTRY: Final = CollectorRegistry()
+"""Ours alone: the library's own default registry would add what nobody here looks at."""
+
+CHARGES: Final = Counter(
+    "counterfoil_charges",
+    "Answers to POST /charge, by HTTP status.",
+    ["status"],
+    registry=REGISTRY,
+)
+NOTICES_RECEIVED: Final = Counter(
+    "counterfoil_notices_received",
+    "Webhook deliveries, by what was answered: kept, repeated, quarantined, or the reason of the refusal.",
+    ["outcome"],
+    registry=REGISTRY,
+)
+NOTICES_CONCLUDED: Final = Counter(
+    "counterfoil_notices_concluded",
+    "Notices read, by what became of them.",
+    ["state"],
+    registry=REGISTRY,
+)
+NOTICES_WAITING: Final = Gauge("counterfoil_notices_waiting", "Notices not read yet.", registry=REGISTRY)
+OLDEST_NOTICE_SECONDS: Final = Gauge(
+    "counterfoil_oldest_notice_seconds",
+    "Age of the oldest notice not read yet.",
+    registry=REGISTRY,
+)
+FACTS_PUBLISHED: Final = Counter("counterfoil_facts_published", "Facts that got their position.", registry=REGISTRY)
+LEADS: Final = Gauge("counterfoil_publisher_leads", "Whether this publisher leads.", registry=REGISTRY)
+PROCESSOR_CALLS: Final = Counter(
+    "counterfoil_processor_calls",
+    "Attempts sent and look-ups made, by the outcome heard.",
+    ["call", "outcome"],
+    registry=REGISTRY,
+)
+ALARMS: Final = Counter(
+    "counterfoil_alarms",
+    "What a person must look at, by where it was noticed.",
+    ["where"],
+    registry=REGISTRY,
+)
+BATCH_SIZE: Final = Histogram(
+    "counterfoil_batch_size",
+    "Items committed together, by batch.",
+    ["batch"],
+    buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500),
+    registry=REGISTRY,
+)
