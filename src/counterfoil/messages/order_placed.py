@@ -1,0 +1,92 @@
+"""OrderPlaced, as its producer writes it (snake_case), which is also the body of ``POST /charge``."""
+
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+
+from counterfoil.domain.money import Money
+from counterfoil.domain.order import Item, Mandate, Order
+from counterfoil.domain.payment import CaptureMethod
+
+CALLERS_METADATA_KEYS = 46
+"""Stripe keeps 50; the rest is ours."""
+
+LARGEST_AMOUNT = 2**63 - 1
+"""What the store's bigint holds."""
+
+Id = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{1,255}$")]
+"""An id that somebody else made: printable ASCII without spaces."""
+
+MetadataKey = Annotated[str, StringConstraints(min_length=1, max_length=40)]
+MetadataValue = Annotated[str, StringConstraints(max_length=500)]
+
+
+class PlacedItem(BaseModel):
+    """Something ordered."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    sku: Id
+    quantity: Annotated[int, Field(ge=1, le=1_000_000)]
+
+
+class PlacedMandate(BaseModel):
+    """When and from where the customer consented to a debit."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    accepted_at: AwareDatetime
+    ip_address: Annotated[str, StringConstraints(max_length=45)]
+    user_agent: Annotated[str, StringConstraints(max_length=1000)]
+
+
+class OrderPlaced(BaseModel):
+    """An order was placed and is to be paid. ``amount_cents`` is in the currency's minor units."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    event_id: Id
+    order_id: Id
+    amount_cents: Annotated[int, Field(ge=1, le=LARGEST_AMOUNT)]
+    currency: Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{3}$")]
+    customer_id: Id | None = None
+    customer_email: Annotated[str, StringConstraints(max_length=254, pattern=r"^[^@\s]+@[^@\s]+$")] | None = None
+    items: Annotated[tuple[PlacedItem, ...], Field(max_length=200)] = ()
+    locale: Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$")] | None = None
+    payment_method: Id | None = None
+    off_session: bool = False
+    mandate: Id | PlacedMandate | None = None
+    capture_method: Literal["automatic", "manual"] = "automatic"
+    return_url: Annotated[str, StringConstraints(max_length=2048, pattern=r"^https?://[\x21-\x7e]+$")] | None = None
+    metadata: Annotated[dict[MetadataKey, MetadataValue], Field(max_length=CALLERS_METADATA_KEYS)] = {}
+    schema_version: Annotated[str, StringConstraints(max_length=20)] | None = None
+
+    def order(self, default_method: str | None) -> Order | None:
+        """Return the order it asks for; None where it names no payment method and there is no default."""
+        method = self.payment_method or default_method
+        if method is None:
+            return None
+        return Order(
+            event_id=self.event_id,
+            order_id=self.order_id,
+            money=Money(self.amount_cents, self.currency.upper()),
+            payment_method=method,
+            customer_id=self.customer_id,
+            customer_email=self.customer_email,
+            items=tuple(Item(item.sku, item.quantity) for item in self.items),
+            locale=self.locale,
+            off_session=self.off_session,
+            mandate=self._mandate(),
+            capture_method=CaptureMethod(self.capture_method),
+            return_url=self.return_url,
+            metadata=self.metadata,
+        )
+
+    def _mandate(self) -> Mandate | None:
+        if isinstance(self.mandate, PlacedMandate):
+            return Mandate(
+                accepted_at=self.mandate.accepted_at,
+                ip_address=self.mandate.ip_address,
+                user_agent=self.mandate.user_agent,
+            )
+        return Mandate(id=self.mandate) if self.mandate is not None else None
