@@ -1,0 +1,84 @@
+"""What every processor offers, whoever it is."""
+
+from dataclasses import dataclass
+from enum import StrEnum, unique
+from typing import Protocol
+from uuid import UUID
+
+from counterfoil.domain.order import Order
+from counterfoil.domain.request import Request
+from counterfoil.domain.verdict import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Which event a delivery brings. ``account`` is empty for our own account."""
+
+    account: str
+    livemode: bool
+    event_id: str
+    type: str
+    object_id: str | None
+
+
+class NotAnEvent(Exception):
+    """The bytes are no event of the processor; ``str()`` says why without repeating them."""
+
+
+@unique
+class Silence(StrEnum):
+    """Why a notice says nothing of a payment of ours."""
+
+    FOREIGN = "about an object that is none of ours"
+    IRRELEVANT = "of a type that changes no payment"
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """What a notice says of one of our payments.
+
+    ``payment_id`` is what the object's metadata claims. ``verdict`` is None where the event was written in another API
+    version: then it is only a hint that the object is worth asking for.
+    """
+
+    payment_id: UUID | None
+    intent_id: str | None
+    charge_id: str | None
+    verdict: Verdict | None
+
+
+class Processor(Protocol):
+    """Somebody who moves money. None of its methods raises for what the processor answers: unknown is a verdict."""
+
+    livemode: bool
+
+    async def request_for(self, payment_id: UUID, order: Order) -> Request:
+        """Return the request that asks for the first attempt of this payment.
+
+        Raises:
+            MethodRefused: the payment method cannot be used for this order.
+            Unavailable: the processor had to be asked about the method and did not answer.
+        """
+
+    async def send(self, request: Request, *, again: bool) -> Verdict:
+        """Send a stored request and return what was heard.
+
+        Args:
+            request: as stored; its key and body are on record before this is called.
+            again: whether an earlier send of it may have reached the processor, so that a refusal of *this* send proves
+                nothing about that one.
+        """
+
+    async def look_up(self, intent_id: str) -> Verdict:
+        """Ask how a payment stands, by the processor's own name for it."""
+
+
+class NoticeReader(Protocol):
+    """What a processor's notices say. Pure: no I/O."""
+
+    def read(self, body: bytes) -> Word | Silence:
+        """Return what a kept notice says.
+
+        Raises:
+            NotAnEvent: the bytes cannot be read, or a field in them is not what the processor documents.
+        """

@@ -1,0 +1,125 @@
+"""Stripe over HTTP, through its own SDK."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+from uuid import UUID
+
+import aiohttp
+import stripe
+
+from counterfoil.domain.errors import InvalidRequest, MethodRefused, Unavailable
+from counterfoil.domain.order import Order
+from counterfoil.domain.request import Request
+from counterfoil.domain.verdict import Cause, Source, Verdict
+from counterfoil.processors.stripe import requests, verdicts
+
+TIMEOUT_SECONDS: Final = 30
+"""Stripe answers in under a second as a rule and gives up on a bank after some twenty; later than this nobody waits."""
+
+_CARD_PREFIXES: Final = ("tok_", "card_", "src_", "pm_card_")
+"""Names of methods that say by themselves that they are cards; Stripe's test methods among them."""
+
+
+class StripeProcessor:
+    """The processor port, spoken to Stripe (or to whatever listens at ``api_base``)."""
+
+    def __init__(self, key: str, *, livemode: bool, api_base: str | None = None, return_url: str | None = None) -> None:
+        """Prepare to speak with Stripe; no connection is made yet.
+
+        Args:
+            key: the secret or restricted key.
+            livemode: whether the key moves real money.
+            api_base: where the API is, for a sandbox; None is Stripe itself.
+            return_url: where customers come back to when their order does not say.
+        """
+        self.livemode = livemode
+        self._return_url = return_url
+        self._kinds: dict[str, str] = {}
+        stripe.enable_telemetry = False  # the SDK would tell Stripe how long our earlier calls took
+        self._http = stripe.AIOHTTPClient(timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS))
+        self._client = stripe.StripeClient(
+            key,
+            stripe_version=requests.API_VERSION,
+            base_addresses={"api": api_base} if api_base else {},
+            max_network_retries=0,  # the SDK's own retries would hide from us what was sent, and when
+            http_client=self._http,
+        )
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.close_async()  # type: ignore[no-untyped-call]  # the SDK left its return type out
+
+    async def request_for(self, payment_id: UUID, order: Order) -> Request:
+        """Return the request for the first attempt.
+
+        Raises:
+            InvalidRequest: there is no ``return_url`` and one is needed.
+            MethodRefused: Stripe does not know the method.
+            Unavailable: Stripe had to be asked what kind of method it is, and did not answer.
+        """
+        return_url = order.return_url or self._return_url
+        if return_url is None and not order.off_session:
+            raise InvalidRequest("return_url", "is needed, here or as RETURN_URL, unless the payment is off_session")
+        kind = await self._kind_of(order.payment_method)
+        return requests.create_and_confirm(payment_id, order, kind, return_url)
+
+    async def send(self, request: Request, *, again: bool) -> Verdict:
+        """Send a stored request and return what was heard."""
+        call, parameters = requests.parameters_of(request)
+        assert call == "create", call
+        try:
+            intent = await self._client.payment_intents.create_async(
+                parameters,  # type: ignore[arg-type]  # a stored request is what its TypedDict became as JSON
+                {"idempotency_key": request.key},
+            )
+        except Exception as error:  # noqa: BLE001 - after the first byte, whatever is no explicit answer is unknown
+            return _verdict_of(error, Source.ANSWER, again=again)
+        return verdicts.of_intent(intent, _cause(Source.ANSWER, intent))
+
+    async def look_up(self, intent_id: str) -> Verdict:
+        """Ask how a payment stands."""
+        try:
+            intent = await self._client.payment_intents.retrieve_async(intent_id)
+        except Exception as error:  # noqa: BLE001 - a look-up that fails for whatever reason has told us nothing
+            return verdicts.of_silence(Cause(Source.LOOK_UP, _request_id(error)))
+        return verdicts.of_intent(intent, _cause(Source.LOOK_UP, intent))
+
+    async def _kind_of(self, method: str) -> str:
+        """Return the type of a payment method, asking Stripe once for those whose name does not tell."""
+        if method.startswith(_CARD_PREFIXES):
+            return "card"
+        if method not in self._kinds:
+            try:
+                found = await self._client.payment_methods.retrieve_async(method)
+            except stripe.InvalidRequestError:
+                raise MethodRefused("is unknown to Stripe") from None
+            except Exception as error:
+                raise Unavailable("processor") from error
+            self._kinds[method] = found.type
+        return self._kinds[method]
+
+
+def _verdict_of(error: Exception, source: Source, *, again: bool) -> Verdict:
+    """Return what an exception of the SDK, or of the transport beneath it, means for the attempt."""
+    cause = Cause(source, _request_id(error))
+    if not isinstance(error, stripe.StripeError) or error.http_status is None:
+        return verdicts.of_silence(cause)
+    return verdicts.of_refusal(error.http_status, _error_of(error), cause, again=again)
+
+
+def _error_of(error: stripe.StripeError) -> Mapping[str, Any]:
+    body = error.json_body
+    if isinstance(body, Mapping) and isinstance(body.get("error"), Mapping):
+        found: Mapping[str, Any] = json.loads(json.dumps(body["error"]))
+        return found
+    return {}
+
+
+def _cause(source: Source, answer: stripe.StripeObject) -> Cause:
+    response = answer.last_response
+    return Cause(source, (response.request_id if response else None) or "no request id")
+
+
+def _request_id(error: Exception) -> str:
+    return getattr(error, "request_id", None) or "no answer"

@@ -1,0 +1,128 @@
+"""What a webhook delivery is, and what it says.
+
+The receiver only asks *which* event it is; what it means is read later, by the worker, from the bytes as they came.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+from uuid import UUID
+
+from counterfoil.domain.states import AttemptHappening
+from counterfoil.domain.verdict import Cause, Source
+from counterfoil.messages.decoding import NotDecodable, decode_object
+from counterfoil.processors.port import Identity, NotAnEvent, Silence, Word
+from counterfoil.processors.stripe import requests, verdicts
+
+LONGEST_ID: Final = 255
+"""Stripe's ids are far shorter; longer text in the place of an id is no id."""
+
+INTENT_EVENTS: Final = frozenset(
+    {
+        "payment_intent.succeeded",
+        "payment_intent.payment_failed",
+        "payment_intent.processing",
+        "payment_intent.requires_action",
+        "payment_intent.amount_capturable_updated",
+        "payment_intent.canceled",
+    },
+)
+"""Events whose object is a PaymentIntent that tells how its attempt stands."""
+
+CHARGE_EVENTS: Final = frozenset({"charge.succeeded", "charge.pending", "charge.failed", "charge.captured"})
+"""Events whose object is a Charge that tells the same."""
+
+
+def identify(body: bytes) -> Identity:
+    """Return which event these bytes bring.
+
+    Raises:
+        NotAnEvent: they are no JSON object, or lack what every event has.
+    """
+    try:
+        event = decode_object(body, keep_nul=True)
+    except NotDecodable as error:
+        raise NotAnEvent(str(error)) from None
+    if event.get("object", "event") != "event":
+        raise NotAnEvent("its object is not an event")
+    livemode = event.get("livemode", False)
+    if not isinstance(livemode, bool):
+        raise NotAnEvent("its livemode is neither true nor false")
+    account = event.get("account")
+    return Identity(
+        account=_storable(account) if isinstance(account, str) else "",
+        livemode=livemode,
+        event_id=_text(event, "id"),
+        type=_text(event, "type") if "type" in event else "",
+        object_id=_object_id(event),
+    )
+
+
+def read(body: bytes) -> Word | Silence:
+    """Return what a kept notice says.
+
+    Raises:
+        NotAnEvent: the bytes cannot be read after all, or a field in them is not what Stripe documents.
+    """
+    try:
+        event = decode_object(body, keep_nul=True)
+    except NotDecodable as error:
+        raise NotAnEvent(str(error)) from None
+    kind = event.get("type")
+    if kind not in INTENT_EVENTS and kind not in CHARGE_EVENTS:
+        return Silence.IRRELEVANT
+    thing = _object(event)
+    payment_id = _payment_id(thing)
+    intent = kind in INTENT_EVENTS
+    intent_id = thing.get("id") if intent else thing.get("payment_intent")
+    if payment_id is None and not isinstance(intent_id, str):
+        return Silence.FOREIGN
+    if event.get("api_version") != requests.API_VERSION:
+        return Word(payment_id, intent_id if isinstance(intent_id, str) else None, None, None)
+    cause = Cause(Source.NOTICE, _text(event, "id"))
+    try:
+        verdict = verdicts.of_intent(thing, cause) if intent else verdicts.of_charge(thing, cause)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise NotAnEvent(f"its object is not what Stripe documents ({type(error).__name__})") from error
+    if verdict.outcome is AttemptHappening.UNKNOWN:
+        raise NotAnEvent(verdict.alarm or "its object's status does not fit its type")
+    return Word(payment_id, verdict.intent_id, verdict.charge_id, verdict)
+
+
+def _payment_id(thing: Mapping[str, Any]) -> UUID | None:
+    """Return the payment our metadata names; both spellings are ours (the charges driver writes ``paymentId``)."""
+    metadata = thing.get("metadata")
+    if not isinstance(metadata, Mapping):
+        return None
+    text = metadata.get("payment_id") or metadata.get("paymentId")
+    try:
+        return UUID(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
+
+
+def _object(event: Mapping[str, Any]) -> Mapping[str, Any]:
+    wrapped = event.get("data")
+    thing = wrapped.get("object") if isinstance(wrapped, Mapping) else None
+    if not isinstance(thing, Mapping):
+        raise NotAnEvent("it carries no object")
+    return thing
+
+
+def _object_id(event: Mapping[str, Any]) -> str | None:
+    try:
+        found = _object(event).get("id")
+    except NotAnEvent:
+        return None
+    return _storable(found)[:LONGEST_ID] if isinstance(found, str) else None
+
+
+def _text(event: Mapping[str, Any], field: str) -> str:
+    value = event.get(field)
+    if not isinstance(value, str) or not 0 < len(value) <= LONGEST_ID:
+        raise NotAnEvent(f"its {field} is missing or no proper text")
+    return _storable(value)
+
+
+def _storable(text: str) -> str:
+    """Return the text with NUL made visible: PostgreSQL keeps every character but that one."""
+    return text.replace("\0", "\N{SYMBOL FOR NULL}")

@@ -1,0 +1,93 @@
+"""What goes to Stripe, to the letter.
+
+A request is stored before it is sent, in a canonical form that names the call and its parameters; the SDK turns equal
+parameters into equal bytes, so a stored request sent again is the same request to Stripe's idempotency layer.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+from uuid import UUID
+
+from counterfoil.domain.order import Mandate, Order
+from counterfoil.domain.request import Request
+
+API_VERSION: Final = "2024-06-20"
+"""Sent with every call; the line of the SDK that we use is pinned to it, and so are the shapes we read."""
+
+LONGEST_KEY: Final = 200
+"""Stripe takes keys of up to 255 characters; the rest is room for what is appended (``:capture:1``, ``:refund:…``)."""
+
+
+def create_and_confirm(payment_id: UUID, order: Order, kind: str, return_url: str | None) -> Request:
+    """Return the request that creates the payment's PaymentIntent and confirms it: attempt 1.
+
+    Args:
+        payment_id: ours; it goes into the metadata, so that a notice finds its payment.
+        order: what the client wishes.
+        kind: the payment method's type, in Stripe's words (``card``, ``us_bank_account``).
+        return_url: where the customer comes back to after a redirect; None for an off-session payment.
+    """
+    parameters: dict[str, Any] = {
+        "amount": order.money.amount,
+        "currency": order.money.stripe_currency,
+        "capture_method": order.capture_method.value,
+        "confirm": True,
+        "metadata": {
+            **order.metadata,
+            "payment_id": str(payment_id),
+            "order_id": order.order_id,
+            "event_id": order.event_id,
+        },
+        "payment_method_types": [kind],
+        **_method(order.payment_method),
+        **_mandate(order.mandate),
+    }
+    if order.customer_id is not None and order.customer_id.startswith("cus_"):
+        parameters["customer"] = order.customer_id
+    if order.off_session:
+        parameters["off_session"] = True
+    else:
+        parameters["return_url"] = return_url
+    return Request(key_for(order.event_id), _canonical({"call": "create", "parameters": parameters}))
+
+
+def key_for(event_id: str) -> str:
+    """Return the idempotency key of an order event: itself, or its hash where it is too long to be appended to."""
+    if len(event_id) <= LONGEST_KEY:
+        return event_id
+    return "sha256:" + hashlib.sha256(event_id.encode()).hexdigest()
+
+
+def parameters_of(request: Request) -> tuple[str, dict[str, Any]]:
+    """Return which call a stored request makes, and its parameters."""
+    stored = json.loads(request.body)
+    call, parameters = stored["call"], stored["parameters"]
+    assert isinstance(call, str)
+    assert isinstance(parameters, dict)
+    return call, parameters
+
+
+def _method(method: str) -> dict[str, Any]:
+    if method.startswith("tok_"):
+        return {"payment_method_data": {"type": "card", "card": {"token": method}}}
+    return {"payment_method": method}
+
+
+def _mandate(mandate: Mandate | None) -> dict[str, Any]:
+    if mandate is None:
+        return {}
+    if mandate.id is not None:
+        return {"mandate": mandate.id}
+    acceptance: dict[str, Any] = {
+        "type": "online",
+        "online": {"ip_address": mandate.ip_address, "user_agent": mandate.user_agent},
+    }
+    if mandate.accepted_at is not None:
+        acceptance["accepted_at"] = int(mandate.accepted_at.timestamp())
+    return {"mandate_data": {"customer_acceptance": acceptance}}
+
+
+def _canonical(value: Mapping[str, Any]) -> bytes:
+    return json.dumps(value, separators=(",", ":"), sort_keys=True, ensure_ascii=False).encode()
