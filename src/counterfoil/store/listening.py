@@ -1,0 +1,62 @@
+"""Being told by the database that there is work, instead of asking it all the time."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Final
+
+import asyncpg
+
+from counterfoil.runtime.clock import Clock
+from counterfoil.store.pool import CONNECT_SECONDS, UNREACHABLE
+
+AGAIN_SECONDS: Final = 1.0
+"""Between tries to come back to a database that went away."""
+
+
+class Bell:
+    """Rings when the database says that there is work. A ring may be lost, so nobody waits for it alone."""
+
+    def __init__(self) -> None:
+        self._rung = asyncio.Event()
+
+    def ring(self, *_: Any) -> None:
+        """Wake whoever waits, or the next who will."""
+        self._rung.set()
+
+    async def wait(self, seconds: float) -> None:
+        """Return when rung, now or since the last wait, and after that many seconds in any case."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._rung.wait(), seconds)
+        self._rung.clear()
+
+
+@asynccontextmanager
+async def listening(url: str, channel: str, clock: Clock) -> AsyncIterator[Bell]:
+    """Yield a bell that rings for a channel; the connection is made anew whenever it is lost.
+
+    NOTIFY needs a session of its own: ``url`` must lead to PostgreSQL itself, not to a transaction pooler.
+    """
+    bell = Bell()
+    task = asyncio.create_task(_listen(url, channel, bell, clock))
+    try:
+        yield bell
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def _listen(url: str, channel: str, bell: Bell, clock: Clock) -> None:
+    while True:
+        with suppress(*UNREACHABLE):
+            connection = await asyncpg.connect(url, timeout=CONNECT_SECONDS)
+            lost = asyncio.Event()
+            try:
+                connection.add_termination_listener(lambda _, lost=lost: lost.set())
+                await connection.add_listener(channel, bell.ring)
+                bell.ring()  # whatever was said while nobody listened
+                await lost.wait()
+            finally:
+                connection.terminate()
+        await clock.sleep(AGAIN_SECONDS)

@@ -1,0 +1,155 @@
+"""Webhook deliveries in the store. The typed side of ``sql/notices.sql``."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum, unique
+from typing import Any, Final
+from uuid import UUID
+
+from counterfoil.runtime.ids import Ids
+from counterfoil.store import queries
+from counterfoil.store.pool import Connection
+
+CHANNEL: Final = "counterfoil_notices"
+"""Notified whenever a notice is kept; see ``schema.sql``."""
+
+_SQL: Final = queries.load("notices")
+
+
+@unique
+class NoticeState(StrEnum):
+    """What became of a notice."""
+
+    KEPT = "kept"  # waits to be read
+    DONE = "done"
+    FOREIGN = "foreign"  # about something none of ours
+    PARKED = "parked"  # a person should look, or its owner is still to come
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class NoticeId:
+    """Which event of whom. ``account`` is empty for our own account."""
+
+    account: str
+    livemode: bool
+    event_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One delivery, verified and known to be an event; ``body`` as it came. ``count`` folds equal deliveries."""
+
+    id: NoticeId
+    type: str
+    object_id: str | None
+    body: bytes
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class KeptNotice:
+    """What the store holds for a delivery: the first one's type and object, and whether this was the first."""
+
+    id: NoticeId
+    type: str
+    object_id: str | None
+    new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A delivery whose signature is good and which is no event."""
+
+    reason: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A notice taken to be read; ``body`` is None once its partition was dropped."""
+
+    id: NoticeId
+    type: str
+    tries: int
+    body: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What became of a notice that was taken; ``next_try_at`` only where it is to be taken again."""
+
+    id: NoticeId
+    state: NoticeState
+    reason: str | None = None
+    payment_id: UUID | None = None
+    next_try_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """How many notices wait to be read, and when the oldest of them came."""
+
+    waiting: int
+    oldest: datetime | None
+
+
+async def keep(connection: Connection, deliveries: Sequence[Delivery], now: datetime) -> dict[NoticeId, KeptNotice]:
+    """Keep deliveries, at most one for each id; return what is now held for each."""
+    records = await connection.fetch(
+        _SQL.keep,
+        *_ids([delivery.id for delivery in deliveries]),
+        [delivery.type for delivery in deliveries],
+        [delivery.object_id for delivery in deliveries],
+        [delivery.count for delivery in deliveries],
+        [delivery.body for delivery in deliveries],
+        now,
+        now.date(),
+    )
+    kept = [KeptNotice(_id(record), record["type"], record["object_id"], record["new"]) for record in records]
+    return {notice.id: notice for notice in kept}
+
+
+async def quarantine(connection: Connection, found: Sequence[Unreadable], ids: Ids, now: datetime) -> None:
+    """Keep what was signed but is no event."""
+    await connection.execute(
+        _SQL.quarantine,
+        [ids.new() for _ in found],
+        [unreadable.reason for unreadable in found],
+        [unreadable.body for unreadable in found],
+        now,
+    )
+
+
+async def take(connection: Connection, now: datetime, most: int) -> list[Taken]:
+    """Return up to ``most`` notices that wait to be read, held until the transaction ends."""
+    records = await connection.fetch(_SQL.take, now, most)
+    return [Taken(_id(record), record["type"], record["tries"], record["body"]) for record in records]
+
+
+async def settle(connection: Connection, settled: Sequence[Settled], now: datetime) -> None:
+    """Say what became of notices taken in this transaction."""
+    await connection.execute(
+        _SQL.settle,
+        *_ids([one.id for one in settled]),
+        [one.state.value for one in settled],
+        [one.reason for one in settled],
+        [one.payment_id for one in settled],
+        [one.next_try_at for one in settled],
+        now,
+    )
+
+
+async def backlog(connection: Connection) -> Backlog:
+    """Return how far behind the reading of notices is."""
+    record = await connection.fetchrow(_SQL.backlog)
+    assert record is not None
+    return Backlog(record["waiting"], record["oldest"])
+
+
+def _ids(ids: Sequence[NoticeId]) -> tuple[list[str], list[bool], list[str]]:
+    return [one.account for one in ids], [one.livemode for one in ids], [one.event_id for one in ids]
+
+
+def _id(record: Any) -> NoticeId:
+    return NoticeId(record["account"], record["livemode"], record["event_id"])

@@ -1,0 +1,324 @@
+"""Payments in the store: how they come to be, are held, and move. The typed side of ``sql/payments.sql``."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from counterfoil.domain.facts import Fact
+from counterfoil.domain.money import Money
+from counterfoil.domain.order import Order
+from counterfoil.domain.payment import Advance, Attempt, CaptureMethod, Payment
+from counterfoil.domain.request import Request
+from counterfoil.domain.states import AttemptState, PaymentState
+from counterfoil.domain.verdict import Action, Decline, FailureReason
+from counterfoil.messages.spoken import message_of
+from counterfoil.runtime.ids import Ids
+from counterfoil.store import queries
+from counterfoil.store.pool import Connection, Row
+
+_SQL: Final = queries.load("payments")
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to work on an attempt until a time. What is recorded under an older fence changes nothing."""
+
+    owner: str
+    expires_at: datetime
+    fence: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A payment about to be: what was asked for, how it stands, the request to send, and who is about to send it."""
+
+    order: Order
+    advance: Advance
+    request: Request
+    livemode: bool
+    claim: Claim | None
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What the store knows of an attempt beside its state."""
+
+    request: Request
+    fence: int
+    first_sent_at: datetime | None
+    claim_expires_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A payment as read, with what is kept of each attempt, in order."""
+
+    payment: Payment
+    kept: tuple[Kept, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The payment that already answers for an event."""
+
+    payment_id: UUID
+    fingerprint: bytes
+
+
+async def insert(connection: Connection, arrivals: Sequence[Arrival], ids: Ids) -> set[UUID]:
+    """Insert payments with their first attempts and facts, in one statement; return the ids of those that are new.
+
+    Left out is whose event is known already, and whose order has a live payment.
+    """
+    rows = [_arrival_row(arrival, ids) for arrival in arrivals]
+    records = await connection.fetch(_SQL.insert_payments, *_columns(rows, 32))
+    return {record["id"] for record in records}
+
+
+async def known_events(connection: Connection, event_ids: Iterable[str]) -> dict[str, Known]:
+    """Return, by event id, the payments that already answer for these events."""
+    records = await connection.fetch(_SQL.known_events, list(event_ids))
+    return {record["event_id"]: Known(record["id"], record["fingerprint"]) for record in records}
+
+
+async def live_orders(connection: Connection, order_ids: Iterable[str]) -> dict[str, UUID]:
+    """Return, by order id, the live payments of these orders."""
+    records = await connection.fetch(_SQL.live_orders, list(order_ids))
+    return {record["order_id"]: record["id"] for record in records}
+
+
+async def read(connection: Connection, payment_ids: Iterable[UUID]) -> dict[UUID, Held]:
+    """Return payments by id, as they stand; nothing is locked."""
+    return await _held(connection, _SQL.payments_by_id, payment_ids)
+
+
+async def lock(connection: Connection, payment_ids: Iterable[UUID]) -> dict[UUID, Held]:
+    """Return payments by id, each locked until the transaction ends, taken in the order of their ids."""
+    return await _held(connection, _SQL.lock_payments, payment_ids)
+
+
+async def lock_due_to_send(connection: Connection, now: datetime, most: int) -> dict[UUID, Held]:
+    """Return up to ``most`` locked payments whose attempt is to be sent, or sent again; those held elsewhere not."""
+    records = await connection.fetch(_SQL.lock_due_to_send, now, most)
+    return await lock(connection, [record["id"] for record in records])
+
+
+async def claim_due_to_ask(connection: Connection, now: datetime, until: datetime, most: int) -> dict[UUID, str]:
+    """Take up to ``most`` due payments that the processor knows; return its name for each. None else takes them yet."""
+    records = await connection.fetch(_SQL.claim_due_to_ask, now, most, until)
+    return {record["id"]: record["intent_id"] for record in records}
+
+
+async def claim_attempts(
+    connection: Connection,
+    attempts: Sequence[tuple[UUID, int]],
+    owner: str,
+    now: datetime,
+    until: datetime,
+) -> dict[UUID, Claim]:
+    """Claim attempts of locked payments and put their sending on record; return the claims by payment."""
+    records = await connection.fetch(
+        _SQL.claim_attempts,
+        [payment_id for payment_id, _ in attempts],
+        [number for _, number in attempts],
+        owner,
+        until,
+        now,
+    )
+    return {record["payment_id"]: Claim(owner, until, record["fence"]) for record in records}
+
+
+async def by_intent(connection: Connection, intent_ids: Iterable[str]) -> dict[str, UUID]:
+    """Return which payment carries which of these names of the processor's."""
+    records = await connection.fetch(_SQL.payments_by_intent, list(intent_ids))
+    return {record["intent_id"]: record["id"] for record in records}
+
+
+async def existing(connection: Connection, payment_ids: Iterable[UUID]) -> set[UUID]:
+    """Return which of these ids are payments of ours."""
+    records = await connection.fetch(_SQL.existing_payments, list(payment_ids))
+    return {record["id"] for record in records}
+
+
+async def write(
+    connection: Connection,
+    advances: Sequence[Advance],
+    ids: Ids,
+    now: datetime,
+    *,
+    released: frozenset[tuple[UUID, int]] = frozenset(),
+) -> None:
+    """Write payments that moved, one write for each, in one statement: state, attempts, facts, outbox.
+
+    Args:
+        connection: in the transaction that locked the payments.
+        advances: at most one for each payment; its facts are all those said since the lock.
+        ids: names the facts.
+        now: when this is written.
+        released: the (payment, attempt number) whose claims end with this.
+    """
+    if not advances:
+        return
+    payments = [_payment_row(advance.payment) for advance in advances]
+    attempts = [
+        _attempt_row(advance.payment.id, attempt, released=(advance.payment.id, attempt.number) in released)
+        for advance in advances
+        for attempt in advance.payment.attempts
+    ]
+    facts = [_fact_row(fact, ids) for advance in advances for fact in advance.facts]
+    await connection.execute(
+        _SQL.write_payments,
+        *_columns(payments, 10),
+        *_columns(attempts, 12),
+        *_columns(facts, 9),
+        now,
+    )
+
+
+async def _held(connection: Connection, query: str, payment_ids: Iterable[UUID]) -> dict[UUID, Held]:
+    wanted = list(payment_ids)
+    records = await connection.fetch(query, wanted)
+    tried: dict[UUID, list[Row]] = {}
+    for record in await connection.fetch(_SQL.attempts_of, wanted):
+        tried.setdefault(record["payment_id"], []).append(record)
+    return {record["id"]: _payment(record, tried.get(record["id"], [])) for record in records}
+
+
+def _payment(record: Row, attempts: Sequence[Row]) -> Held:
+    payment = Payment(
+        id=record["id"],
+        order_id=record["order_id"],
+        event_id=record["event_id"],
+        money=Money(record["amount"], record["currency"]),
+        created_at=record["created_at"],
+        customer_id=record["customer_id"],
+        capture_method=CaptureMethod(record["capture_method"]),
+        state=PaymentState(record["state"]),
+        version=record["version"],
+        attempts=tuple(_attempt(attempt) for attempt in attempts),
+        intent_id=record["intent_id"],
+        amount_captured=record["amount_captured"],
+        screening=record["screening"],
+        retry_at=record["retry_at"],
+        cancel_requested_at=record["cancel_requested_at"],
+        next_check_at=record["next_check_at"],
+        checks=record["checks"],
+    )
+    kept = tuple(
+        Kept(
+            Request(attempt["idempotency_key"], attempt["request"]),
+            attempt["fence"],
+            attempt["first_sent_at"],
+            attempt["claim_expires_at"],
+        )
+        for attempt in attempts
+    )
+    return Held(payment, kept)
+
+
+def _attempt(record: Row) -> Attempt:
+    decline = action = None
+    if record["decline_reason"] is not None:
+        reason = FailureReason(record["decline_reason"])
+        decline = Decline(reason, record["decline_code"], record["decline_message"], record["decline_can_retry"])
+    if record["action_url"] is not None:
+        action = Action(record["action_url"], record["action_expires_at"])
+    return Attempt(
+        number=record["number"],
+        state=AttemptState(record["state"]),
+        charge_id=record["charge_id"],
+        decline=decline,
+        action=action,
+        unknown_since=record["unknown_since"],
+    )
+
+
+def _arrival_row(arrival: Arrival, ids: Ids) -> tuple[Any, ...]:
+    order, payment, request = arrival.order, arrival.advance.payment, arrival.request
+    (fact,) = arrival.advance.facts
+    mandate = json.dumps(asdict(order.mandate), default=datetime.isoformat) if order.mandate else None
+    return (
+        payment.id,
+        order.event_id,
+        order.order_id,
+        order.customer_id,
+        order.customer_email,
+        order.money.amount,
+        order.money.currency,
+        order.capture_method.value,
+        order.payment_method,
+        order.off_session,
+        mandate,
+        order.return_url,
+        order.locale,
+        json.dumps([asdict(item) for item in order.items]),
+        json.dumps(dict(order.metadata)),
+        order.fingerprint(),
+        arrival.livemode,
+        payment.created_at,
+        payment.state.value,
+        payment.next_check_at,
+        payment.attempts[0].state.value,
+        request.key,
+        request.body,
+        request.digest,
+        arrival.claim.owner if arrival.claim else None,
+        arrival.claim.expires_at if arrival.claim else None,
+        *_fact_row(fact, ids)[2:8],
+    )
+
+
+def _payment_row(payment: Payment) -> tuple[Any, ...]:
+    return (
+        payment.id,
+        payment.state.value,
+        payment.version,
+        payment.intent_id,
+        payment.amount_captured,
+        payment.screening,
+        payment.retry_at,
+        payment.cancel_requested_at,
+        payment.checks,
+        payment.next_check_at,
+    )
+
+
+def _attempt_row(payment_id: UUID, attempt: Attempt, *, released: bool) -> tuple[Any, ...]:
+    decline, action = attempt.decline, attempt.action
+    return (
+        payment_id,
+        attempt.number,
+        attempt.state.value,
+        attempt.charge_id,
+        decline.reason.value if decline else None,
+        decline.code if decline else None,
+        decline.message if decline else None,
+        decline.can_retry if decline else None,
+        action.url if action else None,
+        action.expires_at if action else None,
+        attempt.unknown_since,
+        released,
+    )
+
+
+def _fact_row(fact: Fact, ids: Ids) -> tuple[Any, ...]:
+    message = message_of(fact)
+    return (
+        fact.payment.id,
+        fact.payment.version,
+        ids.new(),
+        fact.name.value,
+        message.schema_version,
+        message.wire(),
+        fact.cause.source.value,
+        fact.cause.reference,
+        fact.at,
+    )
+
+
+def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
+    """Return rows turned into columns: one array for each parameter of an ``unnest``."""
+    return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(width)]

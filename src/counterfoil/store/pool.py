@@ -1,0 +1,121 @@
+"""Connections to PostgreSQL, and what the server must promise before we trust it with money."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+import asyncpg
+
+from counterfoil.domain.errors import Misconfigured, Unavailable
+from counterfoil.store import queries
+
+if TYPE_CHECKING:
+    from asyncpg.pool import PoolConnectionProxy
+
+    Connection: TypeAlias = asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]
+    Pool: TypeAlias = asyncpg.Pool[asyncpg.Record]
+    Row: TypeAlias = asyncpg.Record
+else:  # at run time asyncpg's classes take no parameters
+    Connection, Pool, Row = asyncpg.Connection, asyncpg.Pool, asyncpg.Record
+
+OLDEST_VERSION: Final = 150000
+"""PostgreSQL 15, the oldest whose behaviour the store's tests are run on."""
+
+STATEMENT_TIMEOUT_MS: Final = 5_000
+"""Longer than any statement of ours takes; a request waits no longer than this for a database that is stuck."""
+
+LOCK_TIMEOUT_MS: Final = 2_000
+"""A row is held for milliseconds. Who waits longer stands behind something broken, and must not queue up."""
+
+IDLE_IN_TRANSACTION_MS: Final = 60_000
+"""A transaction left open holds back vacuum for everybody."""
+
+CONNECT_SECONDS: Final = 1.5
+"""So that a check of readiness can fail, with the database's name in its answer, within 2 s."""
+
+_SQL: Final = queries.load("server")
+
+
+async def _nothing_to_reset(connection: Connection) -> None:
+    """Leave a connection as it was given back: we set nothing on a session, and a reset would cost a round trip."""
+
+
+@asynccontextmanager
+async def open_pool(url: str, *, name: str, largest: int) -> AsyncIterator["Pool"]:
+    """Yield a pool of at most ``largest`` connections; the database need not be up yet.
+
+    Args:
+        url: where the database is.
+        name: shown in ``pg_stat_activity``.
+        largest: the most connections held.
+    """
+    pool = asyncpg.create_pool(
+        url,
+        min_size=0,
+        max_size=largest,
+        timeout=CONNECT_SECONDS,
+        reset=_nothing_to_reset,
+        command_timeout=STATEMENT_TIMEOUT_MS / 1000 + 1,
+        server_settings={
+            "application_name": name,
+            "statement_timeout": str(STATEMENT_TIMEOUT_MS),
+            "lock_timeout": str(LOCK_TIMEOUT_MS),
+            "idle_in_transaction_session_timeout": str(IDLE_IN_TRANSACTION_MS),
+            "timezone": "UTC",
+        },
+    )
+    async with pool:
+        yield pool
+
+
+async def demand_promises(connection: "Connection") -> None:
+    """Return if the server can keep our promises.
+
+    Raises:
+        Misconfigured: it is too old, a standby, or acknowledges commits it could still lose.
+    """
+    row = await connection.fetchrow(_SQL.promises)
+    assert row is not None
+    if row["version"] < OLDEST_VERSION:
+        raise Misconfigured("DATABASE_URL", f"names PostgreSQL {row['version'] // 10000}; 15 or later is needed")
+    if row["synchronous_commit"] == "off":
+        raise Misconfigured(
+            "DATABASE_URL",
+            "names a server with synchronous_commit off, which could lose an acknowledged payment; turn it on",
+        )
+    if row["standby"]:
+        raise Misconfigured("DATABASE_URL", "names a standby, which cannot be written to; name the primary")
+
+
+UNREACHABLE: Final = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.InterfaceError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.QueryCanceledError,
+    asyncpg.LockNotAvailableError,
+)
+"""What the driver raises when the store cannot do its work now and may be able to later."""
+
+
+NOT_MIGRATED: Final = (asyncpg.UndefinedTableError, asyncpg.UndefinedFunctionError, asyncpg.UndefinedColumnError)
+"""What the driver raises where our schema is not there, or not all of it."""
+
+RIVALRY: Final = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
+"""What the driver raises when two batches met over the same rows; the loser only has to come again."""
+
+DATA_ERRORS: Final = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
+"""What the driver raises for a row that cannot be stored, whoever asks and however often."""
+
+
+@asynccontextmanager
+async def unavailable_when_down() -> AsyncIterator[None]:
+    """Turn whatever means "the store cannot now" into Unavailable."""
+    try:
+        yield
+    except UNREACHABLE as error:
+        raise Unavailable("database") from error

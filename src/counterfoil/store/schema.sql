@@ -1,0 +1,267 @@
+-- The system of record, as prose.
+--
+-- This file is the truth about the schema; the files in migrations/ lead to it step by step, and a test proves that both
+-- end in the same database. Money is in minor units (bigint) beside its ISO 4217 code. Every time is UTC.
+-- PostgreSQL 15 or later. Nothing here is dropped or rewritten while a payment may still need it.
+
+
+-- ── Payments ────────────────────────────────────────────────────────────────────────────────────────────────────────
+-- One row for each payment order that we accepted. What the client wishes stands first and never changes; below it stands
+-- where the payment is now. `state` is derived from the attempts by the rules in domain/states.py and kept here, because
+-- reports and indexes want it.
+
+CREATE TABLE payments (
+    id                     uuid        PRIMARY KEY,
+    event_id               text        NOT NULL,  -- the order's event: one event, one payment, for ever
+    order_id               text        NOT NULL,
+    customer_id            text,
+    customer_email         text,
+    amount                 bigint      NOT NULL,
+    currency               text        NOT NULL,
+    capture_method         text        NOT NULL,
+    payment_method         text        NOT NULL,
+    off_session            boolean     NOT NULL,
+    mandate                jsonb,
+    return_url             text,
+    locale                 text,
+    items                  jsonb       NOT NULL,
+    metadata               jsonb       NOT NULL,
+    fingerprint            bytea       NOT NULL,  -- of what must be the same when the same event comes again
+    livemode               boolean     NOT NULL,
+    created_at             timestamptz NOT NULL,
+
+    state                  text        NOT NULL,
+    version                integer     NOT NULL,  -- counts the facts said of this payment
+    intent_id              text,                  -- the processor's name for it (pi_…)
+    amount_captured        bigint      NOT NULL DEFAULT 0,
+    amount_refunded        bigint      NOT NULL DEFAULT 0,
+    amount_refund_reserved bigint      NOT NULL DEFAULT 0,
+    disputed               boolean     NOT NULL DEFAULT false,
+    screening              boolean     NOT NULL DEFAULT false,
+    retry_at               timestamptz,
+    cancel_requested_at    timestamptz,
+    checks                 integer     NOT NULL DEFAULT 0,
+    next_check_at          timestamptz,
+    updated_at             timestamptz NOT NULL,
+
+    CONSTRAINT payments_amount_is_positive CHECK (amount > 0),
+    CONSTRAINT payments_currency_is_iso CHECK (currency ~ '^[A-Z]{3}$'),
+    CONSTRAINT payments_capture_method_is_known CHECK (capture_method IN ('automatic', 'manual')),
+    CONSTRAINT payments_state_is_known CHECK (state IN (
+        'requested', 'screening', 'processing', 'in_doubt', 'requires_action', 'authorized',
+        'succeeded', 'failed', 'canceled')),
+    -- Nothing waits for ever: what is not final has a time at which somebody looks again.
+    CONSTRAINT payments_open_has_next_check CHECK (
+        next_check_at IS NOT NULL OR state IN ('succeeded', 'failed', 'canceled')),
+    -- Promise 5: refunds never exceed what was captured.
+    CONSTRAINT payments_refunds_within_captured CHECK (
+        amount_refunded >= 0 AND amount_refund_reserved >= 0
+        AND amount_refunded + amount_refund_reserved <= amount_captured)
+);
+
+-- The same order event twice is the same payment.
+CREATE UNIQUE INDEX payments_one_per_event ON payments (event_id);
+-- An order owns at most one live payment; one that failed or was canceled may be followed by another.
+CREATE UNIQUE INDEX payments_one_live_per_order ON payments (order_id) WHERE state NOT IN ('failed', 'canceled');
+CREATE INDEX payments_by_order ON payments (order_id, id);
+CREATE INDEX payments_by_customer ON payments (customer_id, id) WHERE customer_id IS NOT NULL;
+CREATE UNIQUE INDEX payments_by_intent ON payments (intent_id) WHERE intent_id IS NOT NULL;
+-- The worker's agenda.
+CREATE INDEX payments_due ON payments (next_check_at) WHERE next_check_at IS NOT NULL;
+
+
+-- ── Attempts ────────────────────────────────────────────────────────────────────────────────────────────────────────
+-- One row for each try with the processor. The idempotency key, the request and the time of the first send are committed
+-- before a byte leaves, so that whoever comes after a crash can send the very same bytes again. `fence` counts the claims
+-- on the row: what was sent under an older claim can no longer be recorded.
+
+CREATE TABLE attempts (
+    payment_id        uuid        NOT NULL REFERENCES payments (id),
+    number            integer     NOT NULL,
+    state             text        NOT NULL,
+    idempotency_key   text        NOT NULL,
+    request           bytea       NOT NULL,
+    request_hash      bytea       NOT NULL,
+    created_at        timestamptz NOT NULL,
+
+    claimed_by        text,
+    claim_expires_at  timestamptz,
+    fence             bigint      NOT NULL,
+    first_sent_at     timestamptz,
+    last_sent_at      timestamptz,
+    unknown_since     timestamptz,
+
+    charge_id         text,
+    decline_reason    text,
+    decline_code      text,
+    decline_message   text,
+    decline_can_retry boolean,
+    action_url        text,
+    action_expires_at timestamptz,
+
+    PRIMARY KEY (payment_id, number),
+    CONSTRAINT attempts_number_is_positive CHECK (number > 0),
+    CONSTRAINT attempts_state_is_known CHECK (state IN (
+        'queued', 'sent', 'requires_action', 'processing', 'authorized', 'declined', 'canceled', 'captured')),
+    CONSTRAINT attempts_sent_has_time CHECK (state <> 'sent' OR first_sent_at IS NOT NULL),
+    CONSTRAINT attempts_declined_has_reason CHECK (state <> 'declined' OR decline_reason IS NOT NULL)
+);
+
+CREATE UNIQUE INDEX attempts_one_per_key ON attempts (idempotency_key);
+CREATE UNIQUE INDEX attempts_one_per_charge ON attempts (charge_id) WHERE charge_id IS NOT NULL;
+
+
+-- ── Facts ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+-- What became true of a payment, in order, each with its cause. Written in the transaction that changes the state; never
+-- changed, never dropped. A payment's facts are numbered 1, 2, 3 … without a gap.
+
+CREATE TABLE facts (
+    payment_id      uuid        NOT NULL REFERENCES payments (id),
+    version         integer     NOT NULL,
+    id              uuid        NOT NULL,
+    name            text        NOT NULL,
+    schema_version  text        NOT NULL,
+    body            jsonb       NOT NULL,  -- the message as it goes out
+    cause_source    text        NOT NULL,
+    cause_reference text        NOT NULL,
+    occurred_at     timestamptz NOT NULL,
+
+    PRIMARY KEY (payment_id, version)
+);
+
+CREATE UNIQUE INDEX facts_by_id ON facts (id);
+
+-- The outbox holds only what is still to be published. The row lock on the payment already orders its facts, so the
+-- publisher takes the lowest unpublished version of each payment; there is no cursor that could run past a late commit.
+CREATE TABLE outbox (
+    payment_id uuid    NOT NULL,
+    version    integer NOT NULL,
+
+    PRIMARY KEY (payment_id, version),
+    FOREIGN KEY (payment_id, version) REFERENCES facts (payment_id, version)
+);
+
+-- Where each published fact stands in the one order that readers of /events follow. Only the leading publisher writes
+-- here, one transaction after the other, so a position that can be seen has no lower one still to come.
+CREATE TABLE positions (
+    position     bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    payment_id   uuid        NOT NULL,
+    version      integer     NOT NULL,
+    published_at timestamptz NOT NULL,
+
+    UNIQUE (payment_id, version),
+    FOREIGN KEY (payment_id, version) REFERENCES facts (payment_id, version)
+);
+
+-- Whoever waits for the outbox is told once for each transaction; PostgreSQL folds equal notifications of one transaction.
+CREATE FUNCTION tell_outbox() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_notify('counterfoil_outbox', '');
+    RETURN NULL;
+END $$;
+
+CREATE TRIGGER outbox_told AFTER INSERT ON outbox FOR EACH STATEMENT EXECUTE FUNCTION tell_outbox();
+
+
+-- ── Notices ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+-- A webhook delivery is two rows. This one is small and kept for ever: it says that the event was seen, and what became of
+-- it. Live and test events never meet, nor those of two accounts.
+
+CREATE TABLE notices (
+    account      text        NOT NULL,  -- '' is our own account
+    livemode     boolean     NOT NULL,
+    event_id     text        NOT NULL,
+    type         text        NOT NULL,
+    object_id    text,
+    received_at  timestamptz NOT NULL,
+    received_on  date        NOT NULL,  -- where the body is
+    deliveries   integer     NOT NULL,
+    state        text        NOT NULL,
+    reason       text,                  -- why it ended as it did, where that is no success
+    payment_id   uuid,
+    concluded_at timestamptz,
+    tries        integer     NOT NULL DEFAULT 0,
+    next_try_at  timestamptz,
+
+    PRIMARY KEY (account, livemode, event_id),
+    -- kept: to be read · done: read · foreign: none of ours · parked: ours, but its owner is not here yet, or unreadable
+    CONSTRAINT notices_state_is_known CHECK (state IN ('kept', 'done', 'foreign', 'parked')),
+    CONSTRAINT notices_open_has_next_try CHECK ((next_try_at IS NOT NULL) = (state = 'kept')),
+    CONSTRAINT notices_parked_has_reason CHECK (state <> 'parked' OR reason IS NOT NULL)
+);
+
+CREATE INDEX notices_due ON notices (next_try_at) WHERE next_try_at IS NOT NULL;
+CREATE INDEX notices_by_payment ON notices (payment_id) WHERE payment_id IS NOT NULL;
+
+-- The other row is the body, byte for byte. It lives in a partition for each day; old days are dropped whole. There is no
+-- default partition on purpose: rows in it would have to be moved out again, row by row.
+CREATE TABLE notice_bodies (
+    received_on date    NOT NULL,
+    account     text    NOT NULL,
+    livemode    boolean NOT NULL,
+    event_id    text    NOT NULL,
+    body        bytea   NOT NULL,
+
+    PRIMARY KEY (received_on, account, livemode, event_id)
+) PARTITION BY RANGE (received_on);
+
+-- Make the partitions for `days` days from `first` on, those that do not exist yet. Attaching takes a weaker lock on the
+-- parent than creating inside it, so deliveries go on meanwhile; the advisory lock lets several roles start at once.
+CREATE FUNCTION make_notice_partitions(first date, days integer) RETURNS integer LANGUAGE plpgsql AS $$
+DECLARE
+    day  date;
+    name text;
+    made integer := 0;
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtext('counterfoil notice partitions'));
+    FOR day IN SELECT first + n FROM generate_series(0, days - 1) AS n LOOP
+        name := 'notice_bodies_' || to_char(day, 'YYYYMMDD');
+        CONTINUE WHEN to_regclass(name) IS NOT NULL;
+        EXECUTE format('CREATE TABLE %I (LIKE notice_bodies INCLUDING ALL)', name);
+        EXECUTE format('ALTER TABLE notice_bodies ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)', name, day, day + 1);
+        made := made + 1;
+    END LOOP;
+    RETURN made;
+END $$;
+
+CREATE FUNCTION tell_notices() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_notify('counterfoil_notices', '');
+    RETURN NULL;
+END $$;
+
+CREATE TRIGGER notices_told AFTER INSERT ON notices FOR EACH STATEMENT EXECUTE FUNCTION tell_notices();
+
+-- What carried a good signature and yet was no event: kept as it came, for a person to look at.
+CREATE TABLE quarantine (
+    id          uuid        PRIMARY KEY,
+    received_at timestamptz NOT NULL,
+    reason      text        NOT NULL,
+    body        bytea       NOT NULL
+);
+
+
+-- ── Tokens ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+-- Who may call the gateway. A token names a service; only its hash is kept.
+
+CREATE TABLE tokens (
+    name       text        PRIMARY KEY,
+    hash       bytea       NOT NULL,
+    scopes     text[]      NOT NULL,
+    created_at timestamptz NOT NULL,
+    revoked_at timestamptz,
+
+    CONSTRAINT tokens_scopes_are_known CHECK (scopes <@ ARRAY['charge', 'refund', 'read', 'admin'])
+);
+
+CREATE UNIQUE INDEX tokens_by_hash ON tokens (hash);
+
+
+-- ── Migrations ──────────────────────────────────────────────────────────────────────────────────────────────────────
+-- Which of the files in migrations/ this database has been through.
+
+CREATE TABLE schema_migrations (
+    version    integer     PRIMARY KEY,
+    name       text        NOT NULL,
+    applied_at timestamptz NOT NULL DEFAULT now()
+);

@@ -1,0 +1,49 @@
+-- Webhook deliveries: kept as they come, read later.
+
+-- name: keep
+-- Keep deliveries: the small row, its count of deliveries raised where it is known already, and the body of those that
+-- are new. Returns for each what the kept row says it is. Waits for a rival that keeps the same event.
+WITH come AS (
+    SELECT * FROM unnest($1::text[], $2::boolean[], $3::text[], $4::text[], $5::text[], $6::int[], $7::bytea[])
+           AS t(account, livemode, event_id, type, object_id, deliveries, body)
+), kept AS (
+    INSERT INTO notices AS n (
+        account, livemode, event_id, type, object_id, received_at, received_on, deliveries, state, next_try_at)
+    SELECT account, livemode, event_id, type, object_id, $8::timestamptz, $9::date, deliveries, 'kept', $8::timestamptz
+      FROM come ORDER BY account, livemode, event_id
+    ON CONFLICT (account, livemode, event_id) DO UPDATE SET deliveries = n.deliveries + excluded.deliveries
+    RETURNING account, livemode, event_id, type, object_id, (xmax = 0) AS new
+), bodies AS (
+    INSERT INTO notice_bodies (received_on, account, livemode, event_id, body)
+    SELECT $9::date, account, livemode, event_id, body FROM come JOIN kept USING (account, livemode, event_id) WHERE new
+)
+SELECT account, livemode, event_id, type, object_id, new FROM kept;
+
+-- name: quarantine
+-- Keep what carried a good signature and was no event, as it came.
+INSERT INTO quarantine (id, received_at, reason, body)
+SELECT id, $4::timestamptz, reason, body FROM unnest($1::uuid[], $2::text[], $3::bytea[]) AS t(id, reason, body);
+
+-- name: take
+-- Up to $2 notices that wait to be read at $1, oldest first, with their bodies. Locks the small rows until the
+-- transaction ends; those another worker holds are skipped.
+WITH due AS (
+    SELECT account, livemode, event_id, received_on, tries, type
+      FROM notices WHERE next_try_at <= $1::timestamptz
+     ORDER BY next_try_at LIMIT $2::int FOR UPDATE SKIP LOCKED
+)
+SELECT account, livemode, event_id, tries, type, b.body
+  FROM due LEFT JOIN notice_bodies AS b USING (received_on, account, livemode, event_id);
+
+-- name: settle
+-- Say what became of notices taken in this transaction.
+UPDATE notices AS n
+   SET state = t.state, reason = t.reason, payment_id = t.payment_id, tries = n.tries + 1, next_try_at = t.next_try_at,
+       concluded_at = CASE WHEN t.state <> 'kept' THEN $8::timestamptz END
+  FROM unnest($1::text[], $2::boolean[], $3::text[], $4::text[], $5::text[], $6::uuid[], $7::timestamptz[])
+       AS t(account, livemode, event_id, state, reason, payment_id, next_try_at)
+ WHERE n.account = t.account AND n.livemode = t.livemode AND n.event_id = t.event_id;
+
+-- name: backlog
+-- How many notices wait, and since when the oldest does. Takes no lock.
+SELECT count(*) AS waiting, min(received_at) AS oldest FROM notices WHERE next_try_at IS NOT NULL;

@@ -1,0 +1,25 @@
+-- The way out: what is still to be published, and the order in which it was.
+
+-- name: try_to_lead
+-- Become the one publisher of this database, if there is none. Held by the session: it ends with the connection.
+SELECT pg_try_advisory_lock(hashtext('counterfoil outbox publisher')) AS leads;
+
+-- name: next_facts
+-- The lowest unpublished facts of up to $1 payments, in the order the payments were made; takes no lock: only the
+-- leader reads here.
+SELECT DISTINCT ON (payment_id) payment_id, version FROM outbox ORDER BY payment_id, version LIMIT $1::int;
+
+-- name: mark_published
+-- Give published facts their positions, in the order of the arrays, and take them out of the outbox.
+WITH out AS (
+    SELECT * FROM unnest($1::uuid[], $2::int[]) WITH ORDINALITY AS t(payment_id, version, place)
+), gone AS (
+    DELETE FROM outbox AS o USING out WHERE o.payment_id = out.payment_id AND o.version = out.version
+    RETURNING o.payment_id, o.version
+)
+INSERT INTO positions (payment_id, version, published_at)
+SELECT payment_id, version, $3::timestamptz FROM out JOIN gone USING (payment_id, version) ORDER BY place;
+
+-- name: waiting
+-- How many facts wait to be published. Takes no lock.
+SELECT count(*) AS waiting FROM outbox;

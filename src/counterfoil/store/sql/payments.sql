@@ -1,0 +1,142 @@
+-- Payments, attempts and facts: how they come to be, are held, and move.
+
+-- name: insert_payments
+-- New payments, each with its first attempt and first fact, in one statement. Returns the ids of those that are new: an
+-- event already known, or an order that has a live payment, is left out. Waits for a rival that inserts the same key.
+WITH asked AS (
+    SELECT * FROM unnest(
+        $1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::text[], $8::text[], $9::text[],
+        $10::boolean[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::bytea[], $17::boolean[],
+        $18::timestamptz[], $19::text[], $20::timestamptz[], $21::text[], $22::text[], $23::bytea[], $24::bytea[],
+        $25::text[], $26::timestamptz[], $27::uuid[], $28::text[], $29::text[], $30::text[], $31::text[], $32::text[]
+    ) AS t(
+        id, event_id, order_id, customer_id, customer_email, amount, currency, capture_method, payment_method,
+        off_session, mandate, return_url, locale, items, metadata, fingerprint, livemode,
+        created_at, state, next_check_at, attempt_state, idempotency_key, request, request_hash,
+        claimed_by, claim_expires_at, fact_id, fact_name, schema_version, body, cause_source, cause_reference)
+), new AS (
+    INSERT INTO payments (
+        id, event_id, order_id, customer_id, customer_email, amount, currency, capture_method, payment_method,
+        off_session, mandate, return_url, locale, items, metadata, fingerprint, livemode,
+        created_at, state, version, next_check_at, updated_at)
+    SELECT id, event_id, order_id, customer_id, customer_email, amount, currency, capture_method, payment_method,
+           off_session, mandate::jsonb, return_url, locale, items::jsonb, metadata::jsonb, fingerprint, livemode,
+           created_at, state, 1, next_check_at, created_at
+      FROM asked ORDER BY event_id
+    ON CONFLICT DO NOTHING
+    RETURNING id
+), attempt AS (
+    INSERT INTO attempts (
+        payment_id, number, state, idempotency_key, request, request_hash, created_at,
+        claimed_by, claim_expires_at, fence, first_sent_at, last_sent_at, unknown_since)
+    SELECT id, 1, attempt_state, idempotency_key, request, request_hash, created_at,
+           claimed_by, claim_expires_at, 1,
+           CASE WHEN claimed_by IS NOT NULL THEN created_at END,
+           CASE WHEN claimed_by IS NOT NULL THEN created_at END,
+           CASE WHEN claimed_by IS NOT NULL THEN created_at END
+      FROM asked JOIN new USING (id)
+), fact AS (
+    INSERT INTO facts (
+        payment_id, version, id, name, schema_version, body, cause_source, cause_reference, occurred_at)
+    SELECT id, 1, fact_id, fact_name, schema_version, body::jsonb, cause_source, cause_reference, created_at
+      FROM asked JOIN new USING (id)
+), queued AS (
+    INSERT INTO outbox (payment_id, version) SELECT id, 1 FROM new
+)
+SELECT id FROM new;
+
+-- name: known_events
+-- The payments that already answer for the event ids $1. Takes no lock.
+SELECT event_id, id, fingerprint FROM payments WHERE event_id = ANY($1::text[]);
+
+-- name: live_orders
+-- The live payments of the orders $1. Takes no lock.
+SELECT order_id, id FROM payments WHERE order_id = ANY($1::text[]) AND state NOT IN ('failed', 'canceled');
+
+-- name: payments_by_id
+-- Payments as the domain knows them, by id. Takes no lock.
+SELECT id, event_id, order_id, customer_id, amount, currency, capture_method, created_at, state, version, intent_id,
+       amount_captured, screening, retry_at, cancel_requested_at, checks, next_check_at
+  FROM payments WHERE id = ANY($1::uuid[]) ORDER BY id;
+
+-- name: lock_payments
+-- The same, each row locked until the transaction ends; always in the order of ids, so that no two of us deadlock.
+SELECT id, event_id, order_id, customer_id, amount, currency, capture_method, created_at, state, version, intent_id,
+       amount_captured, screening, retry_at, cancel_requested_at, checks, next_check_at
+  FROM payments WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE;
+
+-- name: attempts_of
+-- All attempts of the payments $1, in order. The payment's row is what is locked; attempts need no lock of their own.
+SELECT payment_id, number, state, charge_id, decline_reason, decline_code, decline_message, decline_can_retry,
+       action_url, action_expires_at, unknown_since, idempotency_key, request, first_sent_at, fence, claim_expires_at
+  FROM attempts WHERE payment_id = ANY($1::uuid[]) ORDER BY payment_id, number;
+
+-- name: payments_by_intent
+-- Which payment carries which of the processor's payment ids $1. Takes no lock.
+SELECT intent_id, id FROM payments WHERE intent_id = ANY($1::text[]);
+
+-- name: existing_payments
+-- Which of the ids $1 are payments of ours. Takes no lock.
+SELECT id FROM payments WHERE id = ANY($1::uuid[]);
+
+-- name: lock_due_to_send
+-- Up to $2 payments whose time has come at $1 and whose attempt is still to be sent, or was sent and never answered.
+-- Locks each; rows another process holds are skipped.
+SELECT id FROM payments
+ WHERE next_check_at <= $1::timestamptz AND intent_id IS NULL
+   AND state IN ('requested', 'processing', 'in_doubt')
+ ORDER BY next_check_at LIMIT $2::int FOR UPDATE SKIP LOCKED;
+
+-- name: claim_due_to_ask
+-- Take up to $2 payments whose time has come at $1 and whom the processor knows; nobody else takes them before $3.
+-- Locks each; rows another process holds are skipped.
+UPDATE payments SET next_check_at = $3::timestamptz
+ WHERE id IN (SELECT id FROM payments
+               WHERE next_check_at <= $1::timestamptz AND intent_id IS NOT NULL
+               ORDER BY next_check_at LIMIT $2::int FOR UPDATE SKIP LOCKED)
+RETURNING id, intent_id;
+
+-- name: claim_attempts
+-- Take the attempts ($1 payment, $2 number) for $3 until $4, at $5: the fence rises, the time of sending is on record.
+-- The payments' rows are locked already.
+UPDATE attempts AS a
+   SET claimed_by = $3::text, claim_expires_at = $4::timestamptz, fence = a.fence + 1,
+       first_sent_at = coalesce(a.first_sent_at, $5::timestamptz), last_sent_at = $5::timestamptz
+  FROM unnest($1::uuid[], $2::int[]) AS t(payment_id, number)
+ WHERE a.payment_id = t.payment_id AND a.number = t.number
+RETURNING a.payment_id, a.number, a.fence;
+
+-- name: write_payments
+-- One write for each payment that moved: its row, its attempts, its new facts and their place in the outbox.
+-- The payments' rows are locked already. Arrays $1–$10 are payments, $11–$22 attempts, $23–$31 facts, $32 the time.
+WITH moved AS (
+    UPDATE payments AS p
+       SET state = t.state, version = t.version, intent_id = t.intent_id, amount_captured = t.amount_captured,
+           screening = t.screening, retry_at = t.retry_at, cancel_requested_at = t.cancel_requested_at,
+           checks = t.checks, next_check_at = t.next_check_at, updated_at = $32::timestamptz
+      FROM unnest($1::uuid[], $2::text[], $3::int[], $4::text[], $5::bigint[], $6::boolean[], $7::timestamptz[],
+                  $8::timestamptz[], $9::int[], $10::timestamptz[])
+           AS t(id, state, version, intent_id, amount_captured, screening, retry_at, cancel_requested_at, checks,
+                next_check_at)
+     WHERE p.id = t.id
+), tried AS (
+    UPDATE attempts AS a
+       SET state = t.state, charge_id = t.charge_id, decline_reason = t.decline_reason, decline_code = t.decline_code,
+           decline_message = t.decline_message, decline_can_retry = t.decline_can_retry, action_url = t.action_url,
+           action_expires_at = t.action_expires_at, unknown_since = t.unknown_since,
+           claimed_by = CASE WHEN t.released THEN NULL ELSE a.claimed_by END,
+           claim_expires_at = CASE WHEN t.released THEN NULL ELSE a.claim_expires_at END
+      FROM unnest($11::uuid[], $12::int[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[],
+                  $18::boolean[], $19::text[], $20::timestamptz[], $21::timestamptz[], $22::boolean[])
+           AS t(payment_id, number, state, charge_id, decline_reason, decline_code, decline_message,
+                decline_can_retry, action_url, action_expires_at, unknown_since, released)
+     WHERE a.payment_id = t.payment_id AND a.number = t.number
+), said AS (
+    INSERT INTO facts (
+        payment_id, version, id, name, schema_version, body, cause_source, cause_reference, occurred_at)
+    SELECT payment_id, version, id, name, schema_version, body::jsonb, cause_source, cause_reference, occurred_at
+      FROM unnest($23::uuid[], $24::int[], $25::uuid[], $26::text[], $27::text[], $28::text[], $29::text[],
+                  $30::text[], $31::timestamptz[])
+           AS t(payment_id, version, id, name, schema_version, body, cause_source, cause_reference, occurred_at)
+)
+INSERT INTO outbox (payment_id, version) SELECT * FROM unnest($23::uuid[], $24::int[]);

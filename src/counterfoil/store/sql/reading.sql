@@ -1,0 +1,45 @@
+-- What people and programs ask to see. None of these takes a lock.
+
+-- name: payments_page
+-- A page of payments, newest first: before the id $1 where given, of state $2, order $3, customer $4 where given, $5 rows.
+SELECT id, event_id, order_id, customer_id, amount, currency, capture_method, payment_method, created_at, updated_at,
+       state, version, intent_id, amount_captured, amount_refunded, disputed, next_check_at
+  FROM payments
+ WHERE ($1::uuid IS NULL OR id < $1) AND ($2::text IS NULL OR state = $2)
+   AND ($3::text IS NULL OR order_id = $3) AND ($4::text IS NULL OR customer_id = $4)
+ ORDER BY id DESC LIMIT $5::int;
+
+-- name: payment_views
+-- The payments $1 as the API shows them.
+SELECT id, event_id, order_id, customer_id, amount, currency, capture_method, payment_method, created_at, updated_at,
+       state, version, intent_id, amount_captured, amount_refunded, disputed, next_check_at
+  FROM payments WHERE id = ANY($1::uuid[]);
+
+-- name: attempts_shown
+-- The attempts of the payments $1, in order.
+SELECT payment_id, number, state, charge_id, decline_reason, decline_code, decline_message, decline_can_retry,
+       action_url, action_expires_at, first_sent_at, last_sent_at
+  FROM attempts WHERE payment_id = ANY($1::uuid[]) ORDER BY payment_id, number;
+
+-- name: payment_of_order
+-- The payment of the order $1: the live one, else the latest.
+SELECT id FROM payments WHERE order_id = $1 ORDER BY (state NOT IN ('failed', 'canceled')) DESC, id DESC LIMIT 1;
+
+-- name: timeline
+-- Everything on record about the payment $1, in the order it happened: requests, notices, facts.
+SELECT at, kind, name, sequence, reference, source FROM (
+    SELECT first_sent_at AS at, 'request' AS kind, 'attempt ' || number AS name, number AS sequence,
+           idempotency_key AS reference, NULL AS source, 0 AS rank
+      FROM attempts WHERE payment_id = $1 AND first_sent_at IS NOT NULL
+    UNION ALL
+    SELECT received_at, 'notice', type, deliveries, event_id, state, 2 FROM notices WHERE payment_id = $1
+    UNION ALL
+    SELECT occurred_at, 'fact', name, version, cause_reference, cause_source, 1 FROM facts WHERE payment_id = $1
+) AS entries
+ORDER BY at, rank, sequence;
+
+-- name: facts_after
+-- Up to $2 published facts after the position $1, in the order of position.
+SELECT position, f.id, f.name, f.schema_version, f.payment_id, f.version, f.occurred_at, f.body
+  FROM positions JOIN facts AS f USING (payment_id, version)
+ WHERE position > $1::bigint ORDER BY position LIMIT $2::int;
