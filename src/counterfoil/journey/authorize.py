@@ -1,0 +1,118 @@
+"""An attempt is sent to the processor: claim │ call │ record, and no transaction across the network.
+
+The gateway's inline charge and the worker share `call` and `record`; the gateway's claim comes with accept.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+import structlog
+
+from counterfoil.domain.payment import CLAIM, Advance, Payment, claim, hear, look_at
+from counterfoil.domain.request import Request
+from counterfoil.domain.states import AttemptState
+from counterfoil.domain.verdict import Verdict
+from counterfoil.processors.port import Processor
+from counterfoil.runtime.ids import Ids
+from counterfoil.store import payments
+from counterfoil.store.payments import Claim, Held
+from counterfoil.store.pool import Pool, unavailable_when_down
+
+KEY_LIFE: Final = timedelta(hours=23)
+"""Stripe may forget a key after 24 hours; a POST with a forgotten key is a new charge. The hour is for our clocks."""
+
+MOST_AT_ONCE: Final = 50
+"""As many calls as one worker has under way; Stripe's limits, not ours, are what a larger number would meet."""
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """An attempt we hold the claim to, and what to send for it. ``again`` when it may have been sent before."""
+
+    payment_id: UUID
+    number: int
+    claim: Claim
+    request: Request
+    again: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What the processor said to a sending."""
+
+    sending: Sending
+    verdict: Verdict
+
+
+async def claim_due(pool: Pool, ids: Ids, owner: str, now: datetime) -> list[Sending]:
+    """Claim attempts whose time to be sent has come, first or again; return what to send.
+
+    One whose key has grown too old is not sent any more: it is only looked at, and its next look is set.
+    """
+    async with unavailable_when_down(), pool.acquire() as connection, connection.transaction():
+        due = await payments.lock_due_to_send(connection, now, MOST_AT_ONCE)
+        fresh = [held for held in due.values() if _may_be_sent(held, now)]
+        stale = [held for held in due.values() if not _may_be_sent(held, now)]
+        advances = [claim(held.payment, len(held.kept), now) for held in fresh]
+        advances += [look_at(held.payment, now) for held in stale]
+        await payments.write(connection, advances, ids, now)
+        wanted = [(held.payment.id, len(held.kept)) for held in fresh]
+        claims = await payments.claim_attempts(connection, wanted, owner, now, now + CLAIM) if wanted else {}
+    return [
+        Sending(
+            payment_id=held.payment.id,
+            number=len(held.kept),
+            claim=claims[held.payment.id],
+            request=held.kept[-1].request,
+            again=held.kept[-1].first_sent_at is not None,
+        )
+        for held in fresh
+    ]
+
+
+async def call(processor: Processor, sending: Sending) -> Heard:
+    """Send the attempt's request and return what was heard. Holds no transaction and no connection."""
+    verdict = await processor.send(sending.request, again=sending.again)
+    if verdict.alarm is not None:
+        _log.error("authorize.alarm", payment_id=str(sending.payment_id), attempt=sending.number, alarm=verdict.alarm)
+    return Heard(sending, verdict)
+
+
+async def record(pool: Pool, ids: Ids, heard: Sequence[Heard], now: datetime) -> list[Payment]:
+    """Record what was heard, in one transaction; return, in order, how each payment stands after it.
+
+    What was heard under a claim that another process has since taken over changes nothing: that process will hear, or
+    has heard, the same.
+
+    Raises:
+        Unavailable: the store does not answer. The attempt stays sent, and a worker asks again once the claim expires.
+    """
+    async with unavailable_when_down(), pool.acquire() as connection, connection.transaction():
+        held = await payments.lock(connection, {one.sending.payment_id for one in heard})
+        moved: dict[UUID, Advance] = {}
+        released: set[tuple[UUID, int]] = set()
+        for one in heard:
+            sending, current = one.sending, held[one.sending.payment_id]
+            if current.kept[sending.number - 1].fence != sending.claim.fence:
+                _log.warning("authorize.stale", payment_id=str(sending.payment_id), attempt=sending.number)
+                continue
+            moved[sending.payment_id] = hear(current.payment, sending.number, one.verdict, now)
+            released.add((sending.payment_id, sending.number))
+        await payments.write(connection, list(moved.values()), ids, now, released=frozenset(released))
+    return [
+        moved[one.sending.payment_id].payment
+        if one.sending.payment_id in moved
+        else held[one.sending.payment_id].payment
+        for one in heard
+    ]
+
+
+def _may_be_sent(held: Held, now: datetime) -> bool:
+    attempt, kept = held.payment.attempts[-1], held.kept[-1]
+    young = kept.first_sent_at is None or now - kept.first_sent_at < KEY_LIFE
+    return young and attempt.state in (AttemptState.QUEUED, AttemptState.SENT)

@@ -1,0 +1,122 @@
+"""Kept notices are read, and the payments they speak of advance. One transaction for a whole batch; no network."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+import structlog
+
+from counterfoil.domain.payment import Advance, ask_soon, hear
+from counterfoil.processors.port import NotAnEvent, NoticeReader, Silence, Word
+from counterfoil.runtime.ids import Ids
+from counterfoil.store import notices, payments
+from counterfoil.store.notices import NoticeState, Settled, Taken
+from counterfoil.store.pool import Connection, Pool, unavailable_when_down
+
+MOST_AT_ONCE: Final = 500
+"""Notices in one transaction; more would only hold the rows of their payments for longer."""
+
+MOST_TRIES: Final = 8
+"""After this many a notice is parked where a person sees it."""
+
+OWNER_WAIT: Final = timedelta(seconds=2)
+"""A notice may overtake the commit of the payment it speaks of; a moment later the owner is there."""
+
+_log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What a batch of notices comes to: the payments moved, and what became of each notice."""
+
+    reader: NoticeReader
+    livemode: bool
+    moved: dict[UUID, Advance] = field(default_factory=dict)
+    settled: list[Settled] = field(default_factory=list)
+
+
+async def run(pool: Pool, reader: NoticeReader, ids: Ids, now: datetime, *, livemode: bool) -> Counter[NoticeState]:
+    """Read the notices that wait, advance their payments, and return how many ended how.
+
+    Raises:
+        Unavailable: the store does not answer; the notices wait on.
+    """
+    async with unavailable_when_down(), pool.acquire() as connection, connection.transaction():
+        taken = await notices.take(connection, now, MOST_AT_ONCE)
+        if not taken:
+            return Counter()
+        batch = _Batch(reader, livemode)
+        spoken = [(notice, word) for notice in taken if (word := _word(notice, batch)) is not None]
+        await _advance(connection, spoken, batch, now)
+        await payments.write(connection, list(batch.moved.values()), ids, now)
+        await notices.settle(connection, batch.settled, now)
+    return Counter(settled.state for settled in batch.settled)
+
+
+def _word(notice: Taken, batch: _Batch) -> Word | None:
+    """Return what the notice says of a payment; settle it where it says nothing."""
+    if notice.id.livemode is not batch.livemode:
+        batch.settled.append(Settled(notice.id, NoticeState.FOREIGN, "of the other mode"))
+        return None
+    if notice.body is None:
+        batch.settled.append(Settled(notice.id, NoticeState.PARKED, "its body has expired"))
+        return None
+    try:
+        word = batch.reader.read(notice.body)
+    except NotAnEvent as error:
+        _log.error("conclude.unreadable", event_id=notice.id.event_id, why=str(error))
+        batch.settled.append(Settled(notice.id, NoticeState.PARKED, str(error)))
+        return None
+    if isinstance(word, Silence):
+        state = NoticeState.FOREIGN if word is Silence.FOREIGN else NoticeState.DONE
+        batch.settled.append(Settled(notice.id, state, word.value))
+        return None
+    return word
+
+
+async def _advance(
+    connection: Connection,
+    spoken: list[tuple[Taken, Word]],
+    batch: _Batch,
+    now: datetime,
+) -> None:
+    """Lock the payments spoken of, let each hear all that is said of it, and settle the notices."""
+    intents = {word.intent_id for _, word in spoken if word.intent_id is not None}
+    by_intent = await payments.by_intent(connection, intents) if intents else {}
+    owners = [word.payment_id or by_intent.get(word.intent_id or "") for _, word in spoken]
+    held = await payments.lock(connection, {owner for owner in owners if owner is not None})
+    for (notice, word), owner in zip(spoken, owners, strict=True):
+        if owner is None:
+            batch.settled.append(Settled(notice.id, NoticeState.FOREIGN, Silence.FOREIGN.value))
+        elif owner not in held:
+            batch.settled.append(_ownerless(notice, now))
+        else:
+            so_far = batch.moved.get(owner) or Advance(held[owner].payment)
+            batch.settled.append(_hear(notice, word, so_far, batch, now))
+
+
+def _hear(notice: Taken, word: Word, so_far: Advance, batch: _Batch, now: datetime) -> Settled:
+    payment = so_far.payment
+    if payment.intent_id is not None and word.intent_id is not None and payment.intent_id != word.intent_id:
+        _log.error("conclude.impostor", event_id=notice.id.event_id, payment_id=str(payment.id))
+        why = "its metadata names a payment that belongs to another intent"
+        return Settled(notice.id, NoticeState.PARKED, why, payment.id)
+    if word.verdict is None:
+        batch.moved[payment.id] = Advance(ask_soon(payment, word.intent_id, now).payment, so_far.facts)
+        why = "written in another API version: its object is asked for"
+        return Settled(notice.id, NoticeState.DONE, why, payment.id)
+    attempt = payment.owner_of(word.charge_id)
+    if attempt is None:
+        return Settled(notice.id, NoticeState.DONE, "about a charge that no attempt owns", payment.id)
+    advance = hear(payment, attempt.number, word.verdict, now)
+    batch.moved[payment.id] = Advance(advance.payment, so_far.facts + advance.facts)
+    return Settled(notice.id, NoticeState.DONE, None, payment.id)
+
+
+def _ownerless(notice: Taken, now: datetime) -> Settled:
+    """Return what becomes of a notice that names a payment we do not have, or do not have yet."""
+    if notice.tries + 1 < MOST_TRIES:
+        return Settled(notice.id, NoticeState.KEPT, None, None, now + OWNER_WAIT)
+    return Settled(notice.id, NoticeState.PARKED, "names a payment that is not here")

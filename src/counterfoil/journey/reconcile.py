@@ -1,0 +1,50 @@
+"""Open payments are asked about when their time comes, so that a lost webhook leaves nothing waiting for ever."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from counterfoil.domain.payment import CLAIM, Advance, Payment, hear, look_at
+from counterfoil.domain.verdict import Verdict
+from counterfoil.processors.port import Processor
+from counterfoil.runtime.ids import Ids
+from counterfoil.store import payments
+from counterfoil.store.pool import Pool, unavailable_when_down
+
+MOST_AT_ONCE: Final = 50
+"""Look-ups one worker has under way at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A payment to ask about, by the processor's name for it."""
+
+    payment_id: UUID
+    intent_id: str
+
+
+async def claim_due(pool: Pool, now: datetime) -> list[Question]:
+    """Take payments whose time to be asked about has come; no other worker asks about them meanwhile."""
+    async with unavailable_when_down(), pool.acquire() as connection:
+        due = await payments.claim_due_to_ask(connection, now, now + CLAIM, MOST_AT_ONCE)
+    return [Question(payment_id, intent_id) for payment_id, intent_id in due.items()]
+
+
+async def ask(processor: Processor, question: Question) -> tuple[UUID, Verdict]:
+    """Ask the processor and return what it says. Holds no transaction and no connection."""
+    return question.payment_id, await processor.look_up(question.intent_id)
+
+
+async def record(pool: Pool, ids: Ids, heard: Mapping[UUID, Verdict], now: datetime) -> None:
+    """Let each payment hear what was said of it, in one transaction. Hearing the same twice changes nothing."""
+    async with unavailable_when_down(), pool.acquire() as connection, connection.transaction():
+        held = await payments.lock(connection, heard)
+        moved = [_hear(one.payment, heard[payment_id], now) for payment_id, one in held.items()]
+        await payments.write(connection, moved, ids, now)
+
+
+def _hear(payment: Payment, verdict: Verdict, now: datetime) -> Advance:
+    attempt = payment.owner_of(verdict.charge_id)
+    return look_at(payment, now) if attempt is None else hear(payment, attempt.number, verdict, now)
