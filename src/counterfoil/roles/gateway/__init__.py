@@ -1,0 +1,54 @@
+"""The gateway: takes orders over HTTP, calls the processor, and answers what people and programs ask."""
+
+from typing import Final
+
+from counterfoil.config import Mode, Settings
+from counterfoil.processors.stripe.client import StripeProcessor
+from counterfoil.roles import probes
+from counterfoil.roles.gateway.application import Gateway, application
+from counterfoil.roles.gateway.authentication import Doorkeeper
+from counterfoil.roles.gateway.charging import Charging
+from counterfoil.roles.serving import serve
+from counterfoil.roles.tending import database_check, tended
+from counterfoil.roles.world import open_world, owner_name
+from counterfoil.runtime.metrics import REGISTRY
+from counterfoil.runtime.shutdown import Shutdown
+
+BODY_LIMIT_BYTES: Final = 64 * 1024
+"""An order with two hundred items and full metadata is half of this."""
+
+CONNECTIONS: Final = 10
+"""Batches need two, readers the rest; PostgreSQL's own default allows a hundred in all."""
+
+
+async def run(settings: Settings, shutdown: Shutdown) -> None:
+    """Serve until asked to stop, then finish what is in hand."""
+    assert settings.stripe_key is not None, "the settings of this role demand it"
+    async with open_world(settings, "gateway", largest=CONNECTIONS) as world:
+        processor = StripeProcessor(
+            settings.stripe_key.reveal(),
+            livemode=settings.mode is Mode.LIVE,
+            api_base=settings.stripe_api_base,
+            return_url=settings.return_url,
+        )
+        charging = Charging(world, processor, owner_name("gateway", world.ids), shutdown.requested)
+        gateway = Gateway(
+            world=world,
+            charging=charging,
+            doorkeeper=Doorkeeper(world.pool, world.clock),
+            shutdown=shutdown,
+            default_method=settings.default_payment_method,
+        )
+        routes = probes.routes([database_check(world)], REGISTRY, shutdown)
+        async with tended(world):
+            await serve(
+                application(gateway, list(routes)),
+                host=settings.host,
+                port=settings.port,
+                body_limit_bytes=BODY_LIMIT_BYTES,
+                new_request_id=world.request_id,
+                shutdown=shutdown,
+                allowed_hosts=settings.allowed_hosts,
+            )
+            await charging.drain()
+        await processor.close()

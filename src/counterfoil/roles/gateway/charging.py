@@ -1,0 +1,129 @@
+"""``POST /charge`` from the order to its answer: accept and record in batches, the call to the processor in between."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from counterfoil.domain.errors import CounterfoilError, Unavailable
+from counterfoil.domain.money import refuse_if_unchargeable
+from counterfoil.domain.order import Order
+from counterfoil.domain.payment import Payment
+from counterfoil.domain.request import Request
+from counterfoil.journey import accept, authorize
+from counterfoil.journey.accept import Accepted, Repeated, Wish
+from counterfoil.journey.authorize import Heard, Sending
+from counterfoil.processors.port import Processor
+from counterfoil.roles.world import World
+from counterfoil.runtime.batching import Batcher
+from counterfoil.runtime.metrics import BATCH_SIZE
+from counterfoil.store.pool import DATA_ERRORS
+
+LINGER_SECONDS: Final = 0.004
+"""What waiting for company costs a lone order: less than its commit takes, nothing beside Stripe's answer."""
+
+LONGEST_SECONDS: Final = 0.024
+"""What it costs an order in the middle of a burst, which is thereby put into a handful of transactions."""
+
+ANSWER_SECONDS: Final = 34.0
+"""``/charge`` promises an answer within 35 s; what is not known by then is answered 202 and settled by the worker."""
+
+DRAIN_SECONDS: Final = 10.0
+"""The same promise, shorter, once the gateway was asked to stop."""
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Charged:
+    """How the payment stands. ``repeated`` when the event was known before."""
+
+    payment: Payment
+    repeated: bool
+
+
+class Charging:
+    """Takes orders one by one and works on them together."""
+
+    def __init__(self, world: World, processor: Processor, owner: str, stopping: asyncio.Event) -> None:
+        """Begin to take orders.
+
+        Args:
+            world: the store, the clock and the source of ids.
+            processor: who is asked for the money.
+            owner: our name on the claims we make.
+            stopping: set when the process is asked to end; from then on nobody is kept waiting for long.
+        """
+        self._world, self._processor, self._owner, self._stopping = world, processor, owner, stopping
+        self._under_way: set[asyncio.Task[Payment]] = set()
+        self._accepting: Batcher[Wish, Accepted | Repeated] = Batcher(
+            self._accept,
+            linger_seconds=LINGER_SECONDS,
+            longest_seconds=LONGEST_SECONDS,
+            splits_on=DATA_ERRORS,
+        )
+        self._recording: Batcher[Heard, Payment] = Batcher(
+            self._record,
+            linger_seconds=LINGER_SECONDS,
+            longest_seconds=LONGEST_SECONDS,
+            splits_on=DATA_ERRORS,
+        )
+
+    async def charge(self, order: Order) -> Charged:
+        """Take the order to its answer, or as far towards it as the time allows.
+
+        Raises:
+            Refused: the order cannot be charged; nothing was kept.
+            InProgress: the same event is in hand.
+            Unavailable: the store or the processor does not answer; nothing was kept.
+        """
+        refuse_if_unchargeable(order.money)
+        payment_id = self._world.ids.new()
+        request = await self._processor.request_for(payment_id, order)
+        wish = Wish(payment_id, order, request, self._processor.livemode, self._owner)
+        accepted = await self._accepting.submit(wish)
+        if isinstance(accepted, Repeated):
+            return Charged(accepted.payment, repeated=True)
+        task = asyncio.create_task(self._authorize(accepted, request))
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        await self._patience(task)
+        return Charged(task.result() if task.done() else accepted.payment, repeated=False)
+
+    async def drain(self) -> None:
+        """Give the calls under way DRAIN_SECONDS to end, then finish recording what was heard."""
+        if self._under_way:
+            await asyncio.wait(self._under_way, timeout=DRAIN_SECONDS)
+        await self._accepting.drain()
+        await self._recording.drain()
+
+    async def _patience(self, task: "asyncio.Task[Payment]") -> None:
+        """Return when the task is done, or when it is time to answer without it."""
+        stopping = asyncio.create_task(self._stopping.wait())
+        try:
+            await asyncio.wait({task, stopping}, timeout=ANSWER_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            if not task.done() and stopping.done():
+                await asyncio.wait({task}, timeout=DRAIN_SECONDS)
+        finally:
+            stopping.cancel()
+
+    async def _authorize(self, accepted: Accepted, request: Request) -> Payment:
+        assert accepted.claim is not None, "the wish named us as its owner"
+        sending = Sending(accepted.payment.id, 1, accepted.claim, request, again=False)
+        heard = await authorize.call(self._processor, sending)
+        try:
+            return await self._recording.submit(heard)
+        except Unavailable:
+            # The order's row is durable, so it may be answered; the worker asks again when the claim expires.
+            _log.warning("charge.unrecorded", payment_id=str(accepted.payment.id))
+            return accepted.payment
+
+    async def _accept(self, wishes: Sequence[Wish]) -> Sequence[Accepted | Repeated | CounterfoilError]:
+        BATCH_SIZE.labels("accept").observe(len(wishes))
+        return await accept.run(self._world.pool, self._world.ids, wishes, self._world.clock.now())
+
+    async def _record(self, heard: Sequence[Heard]) -> Sequence[Payment]:
+        BATCH_SIZE.labels("record").observe(len(heard))
+        return await authorize.record(self._world.pool, self._world.ids, heard, self._world.clock.now())

@@ -1,0 +1,123 @@
+"""What the gateway answers: snake_case JSON, amounts in minor units, times in UTC."""
+
+import json
+from typing import Any
+
+from counterfoil.domain.payment import CaptureMethod, Payment
+from counterfoil.domain.states import PaymentState
+from counterfoil.domain.verdict import FailureReason
+from counterfoil.messages.payment_failed import REASONS
+from counterfoil.store.reading import AttemptView, Entry, PaymentView, PublishedFact
+
+
+def status_of(payment: Payment) -> int:
+    """Return the HTTP status that answers a charge: 200 settled, 402 failed, 202 anything still open."""
+    held = payment.state is PaymentState.AUTHORIZED and payment.capture_method is CaptureMethod.MANUAL
+    if held or payment.state in (PaymentState.SUCCEEDED, PaymentState.CANCELED):
+        return 200
+    return 402 if payment.state is PaymentState.FAILED else 202
+
+
+def charge(payment: Payment) -> dict[str, Any]:
+    """Return the body that answers a charge."""
+    body: dict[str, Any] = {
+        "payment_id": str(payment.id),
+        "payment_intent_id": payment.intent_id,
+        "order_id": payment.order_id,
+        "event_id": payment.event_id,
+        "status": payment.state.value,
+        "amount": payment.money.amount,
+        "currency": payment.money.currency,
+        "amount_captured": payment.amount_captured,
+    }
+    last = payment.last_attempt
+    if last is not None and last.action is not None and payment.state is PaymentState.REQUIRES_ACTION:
+        expires = last.action.expires_at
+        body["action"] = {"url": last.action.url, "expires_at": expires.isoformat() if expires else None}
+    if last is not None and last.decline is not None and payment.state is PaymentState.FAILED:
+        decline = last.decline
+        body |= _failure(decline.reason, decline.code, decline.message, can_retry=decline.can_retry)
+    return body
+
+
+def payment(view: PaymentView) -> dict[str, Any]:
+    """Return a payment as ``GET /payments/{id}`` shows it."""
+    last = view.attempts[-1] if view.attempts else None
+    body: dict[str, Any] = {
+        "payment_id": str(view.id),
+        "order_id": view.order_id,
+        "event_id": view.event_id,
+        "customer_id": view.customer_id,
+        "status": view.state,
+        "amount": view.amount,
+        "currency": view.currency,
+        "amount_captured": view.amount_captured,
+        "amount_refunded": view.amount_refunded,
+        "disputed": view.disputed,
+        "capture_method": view.capture_method,
+        "payment_method": view.payment_method,
+        "payment_intent_id": view.intent_id,
+        "version": view.version,
+        "next_check_at": view.next_check_at,
+        "created_at": view.created_at,
+        "updated_at": view.updated_at,
+        "action": None,
+        "attempts": [_attempt(attempt) for attempt in view.attempts],
+    }
+    if last is not None and last.action_url is not None and view.state == PaymentState.REQUIRES_ACTION:
+        body["action"] = {"url": last.action_url, "expires_at": last.action_expires_at}
+    if last is not None and last.decline_reason is not None and view.state == PaymentState.FAILED:
+        reason = FailureReason(last.decline_reason)
+        body |= _failure(reason, last.decline_code, last.decline_message, can_retry=bool(last.decline_can_retry))
+    return body
+
+
+def entry(line: Entry) -> dict[str, Any]:
+    """Return a line of a payment's timeline."""
+    details = {"request": "idempotency_key", "notice": "event_id", "fact": "cause"}
+    cause = f"{line.source} {line.reference}" if line.kind == "fact" else line.reference
+    body: dict[str, Any] = {"at": line.at, "kind": line.kind, "name": line.name, "details": {details[line.kind]: cause}}
+    if line.kind == "notice":
+        body["details"] |= {"deliveries": line.sequence, "state": line.source}
+    else:
+        body["sequence"] = line.sequence
+    return body
+
+
+def fact(published: PublishedFact) -> dict[str, Any]:
+    """Return a published fact as ``/events`` shows it."""
+    return {
+        "position": published.position,
+        "id": str(published.id),
+        "type": published.name,
+        "version": published.schema_version,
+        "payment_id": str(published.payment_id),
+        "sequence": published.version,
+        "time": published.occurred_at,
+        "data": {_snake(key): value for key, value in json.loads(published.body).items()},
+    }
+
+
+def _attempt(view: AttemptView) -> dict[str, Any]:
+    return {
+        "number": view.number,
+        "state": view.state,
+        "charge_id": view.charge_id,
+        "decline_code": view.decline_code,
+        "first_sent_at": view.first_sent_at,
+        "last_sent_at": view.last_sent_at,
+    }
+
+
+def _failure(reason: FailureReason, code: str | None, message: str | None, *, can_retry: bool) -> dict[str, Any]:
+    return {
+        "reason": REASONS[reason].value,
+        "failure_reason": reason.value,
+        "decline_code": code,
+        "failure_message": message,
+        "can_retry": can_retry,
+    }
+
+
+def _snake(camel: str) -> str:
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in camel)

@@ -1,0 +1,89 @@
+"""The outbox publisher: one leader gives facts their place in the order that everybody reads."""
+
+import asyncio
+from typing import Final
+
+import asyncpg
+import structlog
+
+from counterfoil.config import Settings
+from counterfoil.domain.errors import Unavailable
+from counterfoil.journey import announce
+from counterfoil.roles import probes
+from counterfoil.roles.serving import serve
+from counterfoil.roles.tending import database_check
+from counterfoil.roles.world import World, open_world
+from counterfoil.runtime.metrics import FACTS_PUBLISHED, LEADS, REGISTRY
+from counterfoil.runtime.shutdown import Shutdown
+from counterfoil.store import outbox
+from counterfoil.store.listening import Bell, listening
+from counterfoil.store.pool import CONNECT_SECONDS, UNREACHABLE
+
+IDLE_SECONDS: Final = 2.0
+"""How long a leader waits for a ring, and a follower for the lead: so that a lead is taken over within 5 s."""
+
+GATHER_SECONDS: Final = 0.02
+"""After a ring, what else is committed in that moment goes into the same round."""
+
+BODY_LIMIT_BYTES: Final = 1024
+CONNECTIONS: Final = 2
+
+_log = structlog.get_logger()
+
+
+async def run(settings: Settings, shutdown: Shutdown) -> None:
+    """Publish until asked to stop; a round begun is finished."""
+    assert settings.database_url is not None
+    url = settings.database_url.reveal()
+    async with open_world(settings, "outbox-publisher", largest=CONNECTIONS) as world:
+        checks = probes.application([database_check(world)], REGISTRY, shutdown)
+        async with asyncio.TaskGroup() as tasks, listening(url, outbox.CHANNEL, world.clock) as bell:
+            shutdown_rings = tasks.create_task(_ring_on(shutdown, bell))
+            publishing = tasks.create_task(_publish(url, world, bell, shutdown))
+            await serve(
+                checks,
+                host=settings.host,
+                port=settings.port,
+                body_limit_bytes=BODY_LIMIT_BYTES,
+                new_request_id=world.request_id,
+                shutdown=shutdown,
+            )
+            await asyncio.wait([publishing])
+            shutdown_rings.cancel()
+
+
+async def _ring_on(shutdown: Shutdown, bell: Bell) -> None:
+    await shutdown.requested.wait()
+    bell.ring()
+
+
+async def _publish(url: str, world: World, bell: Bell, shutdown: Shutdown) -> None:
+    """Seek the lead, and use it, over and over: a connection that is lost takes the lead with it."""
+    while not shutdown.requested.is_set():
+        try:
+            connection = await asyncpg.connect(url, timeout=CONNECT_SECONDS)
+            try:
+                if await outbox.try_to_lead(connection):
+                    _log.info("publisher.leads")
+                    LEADS.set(1)
+                    await _lead(connection, world, bell, shutdown)
+            finally:
+                LEADS.set(0)
+                await connection.close(timeout=CONNECT_SECONDS)
+        except (Unavailable, *UNREACHABLE) as error:
+            _log.warning("publisher.interrupted", why=type(error).__name__)
+        await bell.wait(IDLE_SECONDS)
+
+
+async def _lead(
+    connection: "asyncpg.Connection[asyncpg.Record]",
+    world: World,
+    bell: Bell,
+    shutdown: Shutdown,
+) -> None:
+    while not shutdown.requested.is_set():
+        published = await announce.run(connection, world.clock.now())
+        FACTS_PUBLISHED.inc(published)
+        if not published:
+            await bell.wait(IDLE_SECONDS)
+            await world.clock.sleep(GATHER_SECONDS)

@@ -1,0 +1,77 @@
+"""What every role that works with the store does beside its own work: make it ready, and say whether it is."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+import structlog
+
+from counterfoil.domain.errors import Misconfigured, Unavailable
+from counterfoil.roles.probes import Check
+from counterfoil.roles.world import World
+from counterfoil.store import migrate, partitions
+from counterfoil.store.pool import NOT_MIGRATED, demand_promises, unavailable_when_down
+
+TEND_SECONDS: Final = 3600.0
+"""Partitions are made two weeks ahead; once an hour is more than often enough, and survives a missed midnight."""
+
+AGAIN_SECONDS: Final = 1.0
+"""Between tries while the database is away."""
+
+_log = structlog.get_logger()
+
+
+def database_check(world: World) -> Check:
+    """Return the check that the store is there, has the schema this code needs, and a place for tomorrow's notices."""
+
+    async def run() -> None:
+        today = world.clock.now().date()
+        async with unavailable_when_down():
+            try:
+                found = await partitions.readiness(world.pool, today)
+            except NOT_MIGRATED:
+                raise Misconfigured(
+                    "DATABASE_URL", "names a database without our schema; run `counterfoil migrate`"
+                ) from None
+        if found.schema_version < migrate.latest():
+            raise Misconfigured(
+                "DATABASE_URL",
+                f"names a database at schema version {found.schema_version}, older than {migrate.latest()}; "
+                "run `counterfoil migrate`",
+            )
+        if found.partitions_ahead < partitions.FEWEST_AHEAD:
+            raise Misconfigured("DATABASE_URL", "names a database without partitions for tomorrow's notices")
+
+    return Check("database", run)
+
+
+async def tend(world: World) -> None:
+    """Keep the partitions made ahead, for as long as the role runs; a store that is away is waited for.
+
+    Raises:
+        Misconfigured: the server cannot keep our promises; the role must not go on.
+    """
+    promised = False
+    while True:
+        try:
+            async with unavailable_when_down(), world.pool.acquire() as connection:
+                if not promised:
+                    await demand_promises(connection)
+                    promised = True
+                made = await partitions.make_partitions(connection, world.clock.now().date())
+        except (Unavailable, *NOT_MIGRATED):
+            await world.clock.sleep(AGAIN_SECONDS)
+        else:
+            if made:
+                _log.info("store.partitions", made=made)
+            await world.clock.sleep(TEND_SECONDS)
+
+
+@asynccontextmanager
+async def tended(world: World) -> AsyncIterator[None]:
+    """Tend the store for as long as the context lasts; what `tend` raises ends the context."""
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(tend(world))
+        yield
+        task.cancel()
