@@ -59,7 +59,7 @@ def test_an_amount_is_a_whole_number_that_a_bigint_holds(amount: int) -> None:
 def test_the_shape_allows_what_cannot_be_charged() -> None:
     """Nothing refunded yet is 0 USD, and others may charge in currencies that we do not know."""
     assert Money(0, "usd").format() == "0.00 USD"
-    assert Money(150, "xxx").format() == "1.50 XXX"
+    assert Money(150, "zzz").format() == "1.50 ZZZ"
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_the_shape_allows_what_cannot_be_charged() -> None:
         (150, "ugx", AmountReason.NOT_A_MULTIPLE),
         (17_545, "huf", None),
         (80_045, "twd", None),
-        (1999, "xxx", AmountReason.CURRENCY_NOT_SUPPORTED),
+        (1999, "zzz", AmountReason.CURRENCY_NOT_SUPPORTED),
         (1999, "hrk", AmountReason.CURRENCY_NOT_SUPPORTED),
     ],
 )
@@ -102,7 +102,7 @@ def test_the_bounds_of_a_charge_are_stripes(amount: int, currency: str, expected
 def test_a_refusal_names_the_field_and_never_the_amount_sent() -> None:
     """The currency is at fault where it is, else the amount; the sentence holds the rule, not what was sent."""
     with pytest.raises(AmountRefused) as unsupported:
-        refuse_if_unchargeable(Money(1999, "xxx"))
+        refuse_if_unchargeable(Money(1999, "zzz"))
     with pytest.raises(AmountRefused) as too_small:
         refuse_if_unchargeable(Money(17, "usd"))
     assert unsupported.value.field == "currency"
@@ -163,7 +163,7 @@ def test_decimal_text_is_refused_rather_than_read_kindly(text: str, currency: st
 def test_decimal_text_in_an_unknown_currency_is_refused() -> None:
     """How many decimals it has would be a guess, and a wrong guess is a hundredfold charge."""
     with pytest.raises(AmountRefused) as caught:
-        parse_decimal("19.99", "XXX")
+        parse_decimal("19.99", "ZZZ")
     assert caught.value.reason == AmountReason.CURRENCY_NOT_SUPPORTED
 
 
