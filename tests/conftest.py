@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import random  # noqa: TID251 - seeded, so that every run sees the same ids
 from collections.abc import AsyncIterator
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -10,7 +11,11 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
+import told
+from counterfoil.runtime.ids import TimeOrderedIds
 from counterfoil.store import embedded
+from counterfoil.store.migrate import migrate
+from counterfoil.store.pool import Pool, open_pool
 
 NUMBERS = itertools.count(1)
 
@@ -64,3 +69,42 @@ def database_template() -> str | None:
 async def database_url(make_database: DatabaseMaker, database_template: str | None) -> str:
     """The URL of a fresh database for this test alone."""
     return await make_database(database_template)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def migrated_template(postgres_url: str) -> AsyncIterator[str]:
+    """The name of a migrated database to copy, made once for each test process; partitions from told.START on."""
+    name = f"template_{os.getpid()}"
+    server = await asyncpg.connect(postgres_url)
+    await server.execute(f'CREATE DATABASE "{name}" TEMPLATE template0')
+    connection = await asyncpg.connect(urlsplit(postgres_url)._replace(path=f"/{name}").geturl())
+    await migrate(connection, told.START.date())
+    await connection.close()
+    yield name
+    await server.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    await server.close()
+
+
+@pytest_asyncio.fixture
+async def migrated_url(make_database: DatabaseMaker, migrated_template: str) -> str:
+    """The URL of a fresh database with our schema, for this test alone."""
+    return await make_database(migrated_template)
+
+
+@pytest_asyncio.fixture
+async def pool(migrated_url: str) -> AsyncIterator[Pool]:
+    """Connections to a fresh database with our schema."""
+    async with open_pool(migrated_url, name="test", largest=5) as opened:
+        yield opened
+
+
+@pytest.fixture
+def clock() -> told.Clock:
+    """A clock that stands still until it is told."""
+    return told.Clock()
+
+
+@pytest.fixture
+def ids(clock: told.Clock) -> TimeOrderedIds:
+    """Identifiers that are the same in every run."""
+    return TimeOrderedIds(clock, random.Random(1))  # noqa: S311 - a test wants the same ids each time

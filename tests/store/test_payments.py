@@ -1,0 +1,64 @@
+"""Payments in the store: the constraints that carry the promises."""
+
+import asyncpg
+import pytest
+
+from counterfoil.store.pool import Pool
+
+PAYMENT = """
+INSERT INTO payments (id, event_id, order_id, amount, currency, capture_method, payment_method, off_session, items,
+                      metadata, fingerprint, livemode, created_at, state, version, amount_captured, amount_refunded,
+                      amount_refund_reserved, next_check_at, updated_at)
+VALUES (gen_random_uuid(), $1, $2, 1999, 'EUR', 'automatic', 'pm_card_visa', false, '[]', '{}', '', false, now(), $3, 1,
+        $4, $5, $6, CASE WHEN $7 THEN now() END, now())
+"""
+
+
+async def put(  # noqa: PLR0913, PLR0917 - one argument for each column the tests vary
+    pool: Pool,
+    event_id: str = "event-1",
+    order_id: str = "order-1",
+    state: str = "processing",
+    captured: int = 0,
+    refunded: int = 0,
+    reserved: int = 0,
+    *,
+    due: bool = True,
+) -> None:
+    await pool.execute(PAYMENT, event_id, order_id, state, captured, refunded, reserved, due)
+
+
+async def test_one_event_has_one_payment_for_ever(pool: Pool) -> None:
+    """Even after it failed, the same event is the same payment."""
+    await put(pool, state="failed", due=False)
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await put(pool, order_id="order-2")
+
+
+@pytest.mark.parametrize("state", ["requested", "processing", "in_doubt", "authorized", "succeeded"])
+async def test_an_order_owns_one_live_payment(pool: Pool, state: str) -> None:
+    """Whatever is live keeps a second payment out, in the database itself."""
+    await put(pool, state=state)
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await put(pool, event_id="event-2")
+
+
+@pytest.mark.parametrize("state", ["failed", "canceled"])
+async def test_an_ended_payment_frees_its_order(pool: Pool, state: str) -> None:
+    """After a failure or a cancellation the order may be paid anew."""
+    await put(pool, state=state, due=False)
+    await put(pool, event_id="event-2")
+    assert await pool.fetchval("SELECT count(*) FROM payments WHERE order_id = 'order-1'") == 2
+
+
+@pytest.mark.parametrize(("refunded", "reserved"), [(1001, 0), (0, 1001), (501, 500), (-1, 0), (0, -1)])
+async def test_refunds_never_exceed_what_was_captured(pool: Pool, refunded: int, reserved: int) -> None:
+    """The database itself refuses, whoever asks."""
+    with pytest.raises(asyncpg.CheckViolationError):
+        await put(pool, state="succeeded", captured=1000, refunded=refunded, reserved=reserved)
+
+
+async def test_nothing_open_is_without_a_next_look(pool: Pool) -> None:
+    """A payment that waits for ever cannot be written down."""
+    with pytest.raises(asyncpg.CheckViolationError):
+        await put(pool, state="processing", due=False)
