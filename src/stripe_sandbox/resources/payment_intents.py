@@ -32,6 +32,8 @@ COPIED: Final = (
 )  # fmt: skip
 """Parameters that become fields as they are."""
 
+SHIPPING_FIELDS: Final = ("address", "carrier", "name", "phone", "tracking_number")
+
 DEFAULT_OPTIONS: Final[Mapping[str, Mapping[str, Any]]] = {
     "card": {"installments": None, "mandate_options": None, "network": None, "request_three_d_secure": "automatic"},
     "us_bank_account": {"verification_method": "automatic"},
@@ -130,8 +132,15 @@ def _blank(call: Call, currency: str, types: list[str], automatic: Mapping[str, 
         "status": "requires_payment_method",
         "transfer_data": None,
         "transfer_group": None,
-        **{name: params[name] for name in COPIED if name in params},
+        **_copied(params),
     }
+
+
+def _copied(params: Mapping[str, Any]) -> dict[str, Any]:
+    copied = {name: params[name] for name in COPIED if name in params}
+    if copied.get("shipping") is not None:
+        copied["shipping"] = {**dict.fromkeys(SHIPPING_FIELDS), **copied["shipping"]}
+    return copied
 
 
 def _options(before: Mapping[str, Any], types: list[str], params: Mapping[str, Any]) -> dict[str, Any]:
@@ -270,7 +279,7 @@ def _confirm(call: Call) -> Object:
         "capture_method": call.params.get("capture_method", intent["capture_method"]),
         "payment_method_options": _options(intent["payment_method_options"], types, call.params),
         "payment_method_types": types,
-        **{name: call.params[name] for name in COPIED if name in call.params},
+        **_copied(call.params),
     }
     method = _method(call, intent)
     terms = _terms(call, intent, method)
@@ -295,7 +304,8 @@ def _update(call: Call) -> Object:
     types = params.get("payment_method_types", intent["payment_method_types"])
     currency = known(params.get("currency", intent["currency"]))
     check_amount(params.get("amount", intent["amount"]), currency)
-    intent |= {name: params[name] for name in (*COPIED, "amount", "capture_method", "customer") if name in params}
+    intent |= {name: params[name] for name in ("amount", "capture_method", "customer") if name in params}
+    intent |= _copied(params)
     intent |= {
         "currency": currency,
         "metadata": merged(intent["metadata"], params.get("metadata")),
