@@ -1,0 +1,110 @@
+"""A tiny application behind the real server, on a real port, for whoever wants to send it bytes."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import uvloop
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from counterfoil.roles.framing import Limits
+from counterfoil.roles.serving import serve
+from counterfoil.runtime.shutdown import Shutdown
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Roles run on uvloop, whose transports differ from asyncio's own in small ways: so do their tests."""
+    return {"uvloop": uvloop.new_event_loop}
+
+
+@dataclass
+class Echo:
+    """Answers the length of what it was sent; `gate` holds every answer back until it is set."""
+
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+    seen: list[Scope] = field(default_factory=list)
+    finished: int = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        self.seen.append(scope)
+        message = await receive()
+        if scope["path"] != "/at-once":
+            await self.gate.wait()
+        self.finished += 1
+        body = f"{len(message['body'])} more={message['more_body']}".encode()
+        headers = [(b"content-length", str(len(body)).encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+
+@dataclass(frozen=True)
+class Served:
+    """A server at work, and what is needed to end it."""
+
+    app: Any
+    port: int
+    shutdown: Shutdown
+    task: "asyncio.Task[None]"
+
+    async def send(self, *parts: bytes, pause_seconds: float = 0.0) -> bytes:
+        """Send raw bytes on a fresh connection, part by part; return everything that comes back until it is closed."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        answer = asyncio.ensure_future(reader.read())
+        try:
+            for part in parts:
+                if answer.done():
+                    break
+                writer.write(part)
+                await asyncio.sleep(pause_seconds)
+            return await asyncio.wait_for(answer, timeout=10)
+        finally:
+            writer.close()
+
+
+@asynccontextmanager
+async def serving(app: ASGIApp, **settings: Any) -> AsyncIterator[Served]:
+    shutdown = Shutdown()
+    ready: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    numbers = itertools.count(1)
+    task = asyncio.create_task(
+        serve(
+            app,
+            host="127.0.0.1",
+            port=settings.pop("port", 0),
+            body_limit_bytes=settings.pop("body_limit_bytes", 64 * 1024),
+            shutdown=shutdown,
+            new_request_id=lambda: f"request-{next(numbers)}",
+            on_ready=ready.set_result,
+            limits=settings.pop("limits", Limits(receive_seconds=0.3)),
+            **settings,
+        )
+    )
+    first: set[asyncio.Future[Any]] = {task, ready}
+    await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
+    if task.done():
+        await task
+    try:
+        yield Served(app, ready.result(), shutdown, task)
+    finally:
+        shutdown.request()
+        shutdown.request()
+        await task
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Callable[..., Awaitable[Served]]]:
+    """Starts servers; each is stopped after the test, whatever it had in hand."""
+    async with AsyncExitStack() as stack:
+
+        async def start(app: ASGIApp | None = None, **settings: Any) -> Served:
+            if app is None:
+                app = Echo()
+                app.gate.set()
+            return await stack.enter_async_context(serving(app, **settings))
+
+        yield start
