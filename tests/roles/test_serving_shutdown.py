@@ -2,8 +2,10 @@
 
 import asyncio
 import signal
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -123,6 +125,22 @@ async def test_a_request_on_its_way_at_shutdown_is_answered(server: Start) -> No
 
     assert [answer[:13] for answer in answers] == [b"HTTP/1.1 200 ", b"HTTP/1.1 200 ", b""]
     assert b"connection: close\r\n" in answers[0]
+
+
+async def test_who_had_connected_before_listening_ended_is_answered(server: Start) -> None:
+    """A connection that the kernel holds for us when listening ends is taken over and answered, not reset."""
+    served = await server()
+    served.shutdown.request()
+    await asyncio.sleep(0.01)  # the server knows, and looks at it at its next tick
+
+    client = socket.create_connection(("127.0.0.1", served.port))
+    client.sendall(REQUEST)
+    time.sleep(0.15)  # noqa: ASYNC251 - the loop must come to that tick before it comes to accept
+    reader, writer = await asyncio.open_connection(sock=client)
+    answer = await reader.read()
+    writer.close()
+
+    assert answer.startswith(b"HTTP/1.1 200 ")
 
 
 async def test_a_taken_port_is_an_error_of_its_own(server: Start) -> None:

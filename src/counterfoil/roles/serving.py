@@ -12,7 +12,7 @@ import resource
 import socket
 import sys
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import PurePath
 from types import TracebackType
 from typing import cast
@@ -132,10 +132,33 @@ class _Server(Server):
     def capture_signals(self) -> Generator[None]:
         yield
 
+    @override
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop listening, but serve who had connected already: closing alone would reset them."""
+        waiting = [connection for listener in sockets or () for connection in _accepted(listener)]
+        for server in self.servers:
+            server.close()
+        loop = asyncio.get_running_loop()
+        for connection in waiting:
+            await loop.connect_accepted_socket(self._protocol, connection)
+        await super().shutdown(sockets)
+
+    def _protocol(self) -> asyncio.Protocol:
+        make = cast("Callable[..., asyncio.Protocol]", self.config.http_protocol_class)
+        return make(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
+
     def drop_connections(self) -> None:
         """Cut what is still connected: answered long ago, silent, or over the drain's time."""
         for connection in list(self.server_state.connections):
             connection.transport.abort()
+
+
+def _accepted(listener: socket.socket) -> Iterator[socket.socket]:
+    """Take over the connections that the kernel holds for a listener that is about to be closed."""
+    listener.setblocking(False)  # noqa: FBT003 - the standard library's own signature
+    with suppress(OSError):  # would block: none is left; or out of files: the rest cannot be helped
+        while True:
+            yield listener.accept()[0]
 
 
 async def _obey(shutdown: Shutdown, server: _Server) -> None:
