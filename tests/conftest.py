@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 import pytest_asyncio
+from tests import told
 
-import told
 from counterfoil.runtime.ids import TimeOrderedIds
 from counterfoil.store import embedded
 from counterfoil.store.migrate import migrate

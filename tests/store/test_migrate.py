@@ -6,8 +6,8 @@ from importlib.resources import files
 
 import asyncpg
 import pytest
+from tests import told
 
-import told
 from counterfoil.domain.errors import Misconfigured
 from counterfoil.domain.states import AttemptState, PaymentState
 from counterfoil.store.migrate import latest, migrate, migrations

@@ -5,8 +5,8 @@ from datetime import date, timedelta
 
 import asyncpg
 import pytest
+from tests import told
 
-import told
 from counterfoil.store.partitions import DAYS_AHEAD, make_partitions, readiness
 from counterfoil.store.pool import Pool
 

@@ -1,8 +1,8 @@
 """Tokens: made once, known by their hash, ended by name."""
 
 import pytest
+from tests import told
 
-import told
 from counterfoil.domain.errors import InvalidRequest, NotFound
 from counterfoil.store import tokens
 from counterfoil.store.pool import Pool

@@ -60,9 +60,9 @@ async def claim_due(pool: Pool, ids: Ids, owner: str, now: datetime) -> list[Sen
         stale = [held for held in due.values() if not _may_be_sent(held, now)]
         advances = [claim(held.payment, len(held.kept), now) for held in fresh]
         advances += [look_at(held.payment, now) for held in stale]
-        await payments.write(connection, advances, ids, now)
         wanted = [(held.payment.id, len(held.kept)) for held in fresh]
         claims = await payments.claim_attempts(connection, wanted, owner, now, now + CLAIM) if wanted else {}
+        await payments.write(connection, advances, ids, now)
     return [
         Sending(
             payment_id=held.payment.id,

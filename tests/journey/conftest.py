@@ -1,0 +1,42 @@
+"""The steps run against real PostgreSQL, the sandbox over HTTP, and a clock that is told."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from tests.orders import Shop
+from tests.told import Clock
+
+from counterfoil.processors.stripe.client import StripeProcessor
+from counterfoil.runtime.ids import Ids
+from counterfoil.store.pool import Pool
+from stripe_sandbox.sandbox import Sandbox, Server
+
+KEY = "sk_test_journey"
+
+
+@pytest.fixture
+def sandbox() -> Sandbox:
+    """A Stripe of this test's own."""
+    return Sandbox(keys=[KEY])
+
+
+@pytest_asyncio.fixture
+async def peer(sandbox: Sandbox) -> AsyncIterator[Server]:
+    """The same, listening."""
+    async with sandbox.serve() as server:
+        yield server
+
+
+@pytest_asyncio.fixture
+async def stripe(peer: Server) -> AsyncIterator[StripeProcessor]:
+    """The processor, speaking to it."""
+    processor = StripeProcessor(KEY, livemode=False, api_base=peer.url, return_url="https://shop.example/back")
+    yield processor
+    await processor.close()
+
+
+@pytest.fixture
+def shop(pool: Pool, clock: Clock, ids: Ids, stripe: StripeProcessor) -> Shop:
+    """Places orders."""
+    return Shop(pool, clock, ids, stripe)

@@ -1,0 +1,203 @@
+"""Claim │ call │ record: whoever comes after a crash sends the same bytes, and a stale claim records nothing."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+from urllib.parse import parse_qsl
+
+import aiohttp
+from tests.orders import Shop, order
+
+from counterfoil.domain.payment import CLAIM, LOOK_UPS_AFTER, CaptureMethod
+from counterfoil.domain.states import AttemptState, PaymentState
+from counterfoil.journey import authorize
+from counterfoil.journey.authorize import KEY_LIFE
+from counterfoil.processors.stripe.client import StripeProcessor
+from stripe_sandbox.sandbox import Server
+
+
+async def logged(peer: Server) -> list[dict[str, Any]]:
+    """Every POST the sandbox saw, with its key and body."""
+    async with aiohttp.ClientSession() as session, session.get(f"{peer.url}/_sandbox/requests") as answer:
+        log = await answer.json()
+    return [request for request in log["requests"] if request["method"] == "POST"]
+
+
+async def test_a_good_card_is_captured(shop: Shop) -> None:
+    """The answer moves the payment, with the answer as its cause."""
+    payment = await shop.charge(order())
+    assert (payment.state, payment.amount_captured) == (PaymentState.SUCCEEDED, 1999)
+    assert await shop.facts(payment) == [(1, "PaymentRequested", "order"), (2, "PaymentSucceeded", "answer")]
+
+
+async def test_a_declined_card_fails_with_stripes_own_code(shop: Shop) -> None:
+    """The reason is ours, the code is Stripe's."""
+    payment = await shop.charge(order(method="pm_card_visa_chargeDeclinedInsufficientFunds"))
+    decline = payment.attempts[0].decline
+    assert decline is not None
+    assert (payment.state, decline.code) == (PaymentState.FAILED, "insufficient_funds")
+    assert payment.attempts[0].charge_id is not None
+
+
+async def test_a_card_that_asks_for_its_owner_keeps_the_link(shop: Shop) -> None:
+    """3-D Secure: the payment waits, with the address the customer must visit."""
+    payment = await shop.charge(order(method="pm_card_threeDSecure2Required"))
+    action = payment.attempts[0].action
+    assert action is not None
+    assert (payment.state, action.url.startswith("http")) == (PaymentState.REQUIRES_ACTION, True)
+
+
+async def test_a_held_amount_is_authorized(shop: Shop) -> None:
+    """capture_method manual: nothing is taken yet."""
+    payment = await shop.charge(order(capture_method=CaptureMethod.MANUAL))
+    assert (payment.state, payment.amount_captured) == (PaymentState.AUTHORIZED, 0)
+
+
+async def test_a_peer_that_is_not_there_leaves_the_outcome_open(shop: Shop) -> None:
+    """Refused connections, like everything that is no explicit answer, are unknown, and looked at again."""
+    sending = await shop.sending(order())
+    nowhere = StripeProcessor("sk_test_journey", livemode=False, api_base="http://127.0.0.1:9", return_url=None)
+    heard = await authorize.call(nowhere, sending)
+    await nowhere.close()
+    (payment,) = await authorize.record(shop.pool, shop.ids, [heard], shop.clock.now())
+    assert (payment.state, payment.attempts[0].state) == (PaymentState.PROCESSING, AttemptState.SENT)
+    assert shop.clock.now() + LOOK_UPS_AFTER[0] == payment.next_check_at
+
+
+async def test_whoever_takes_over_sends_the_very_same_request(shop: Shop, peer: Server) -> None:
+    """Lost between the answer and its record: the worker sends key and bytes again, and there is one charge."""
+    lost = await shop.sending(order())
+    await authorize.call(shop.stripe, lost)
+    shop.clock.advance(CLAIM)
+
+    (sending,) = await authorize.claim_due(shop.pool, shop.ids, "worker", shop.clock.now())
+    payment = await shop.send(sending)
+
+    first, second = await logged(peer)
+    assert (first["idempotency_key"], first["body"]) == (second["idempotency_key"], second["body"])
+    assert sending.again
+    assert (payment.state, len(await charges(peer))) == (PaymentState.SUCCEEDED, 1)
+
+
+async def test_a_claim_that_was_taken_over_records_nothing(shop: Shop) -> None:
+    """The frozen process comes back late: its fence is stale, whatever it heard."""
+    frozen = await shop.sending(order())
+    heard = await authorize.call(shop.stripe, frozen)
+    shop.clock.advance(CLAIM)
+    await authorize.claim_due(shop.pool, shop.ids, "worker", shop.clock.now())
+
+    (payment,) = await authorize.record(shop.pool, shop.ids, [heard], shop.clock.now())
+
+    assert PaymentState.PROCESSING is payment.state
+    assert await shop.facts(payment) == [(1, "PaymentRequested", "order")]
+
+
+async def test_a_claim_keeps_other_workers_away(shop: Shop) -> None:
+    """Claimed until a time: nobody else gets it before, somebody does after."""
+    await shop.accepted(order(), owner=None)
+    claimed = [len(await authorize.claim_due(shop.pool, shop.ids, name, shop.clock.now())) for name in ("a", "b")]
+    shop.clock.advance(CLAIM)
+    claimed.append(len(await authorize.claim_due(shop.pool, shop.ids, "c", shop.clock.now())))
+    assert claimed == [1, 0, 1]
+
+
+async def test_a_queued_attempt_has_never_been_sent_before(shop: Shop) -> None:
+    """Its first refusal is therefore proof; after a takeover it no longer is."""
+    await shop.accepted(order(), owner=None)
+    (first,) = await authorize.claim_due(shop.pool, shop.ids, "worker", shop.clock.now())
+    shop.clock.advance(CLAIM)
+    (second,) = await authorize.claim_due(shop.pool, shop.ids, "worker", shop.clock.now())
+    assert [first.again, second.again] == [False, True]
+
+
+async def test_a_key_of_23_hours_is_never_sent_again(shop: Shop, peer: Server) -> None:
+    """Stripe may have forgotten it by then, and would charge anew. The payment is looked at instead, and in doubt."""
+    payment = await shop.accepted(order())
+    shop.clock.advance(KEY_LIFE)
+    assert await authorize.claim_due(shop.pool, shop.ids, "worker", shop.clock.now()) == []
+    assert await shop.state(payment) == "in_doubt"
+    assert await logged(peer) == []
+
+
+async def test_a_moment_before_that_it_still_is(shop: Shop) -> None:
+    """The boundary is exact."""
+    await shop.accepted(order())
+    shop.clock.advance(KEY_LIFE - timedelta(seconds=1))
+    assert len(await authorize.claim_due(shop.pool, shop.ids, "worker", shop.clock.now())) == 1
+
+
+async def test_what_is_recorded_is_released(shop: Shop) -> None:
+    """After the record nobody holds the attempt any more."""
+    await shop.charge(order())
+    assert await shop.pool.fetchval("SELECT claimed_by FROM attempts") is None
+
+
+async def test_one_batch_records_many(shop: Shop) -> None:
+    """Verdicts of several payments are one transaction, and each keeps its own."""
+    methods = ["pm_card_visa", "pm_card_chargeDeclined", "pm_card_visa"]
+    sendings = [await shop.sending(order(number, method)) for number, method in enumerate(methods)]
+    heard = [await authorize.call(shop.stripe, sending) for sending in sendings]
+    payments = await authorize.record(shop.pool, shop.ids, heard, shop.clock.now())
+    assert [payment.state.value for payment in payments] == ["succeeded", "failed", "succeeded"]
+    assert await shop.pool.fetchval("SELECT count(DISTINCT xmin::text) FROM payments") == 1
+
+
+async def test_the_request_is_what_the_contract_says(shop: Shop, peer: Server) -> None:
+    """Key, explicit method types, capture method, confirm, metadata, return_url; a customer only if Stripe's own."""
+    placed = order(metadata={"colour": "red"}, customer_id="ours-1")
+    payment = await shop.charge(placed)
+    (request,) = await logged(peer)
+    expected = {
+        "amount": "1999",
+        "currency": "eur",
+        "capture_method": "automatic",
+        "confirm": "True",  # the SDK's spelling; Stripe takes either
+        "payment_method": "pm_card_visa",
+        "payment_method_types[0]": "card",
+        "return_url": "https://shop.example/back",
+        "metadata[payment_id]": str(payment.id),
+        "metadata[order_id]": "order-1",
+        "metadata[event_id]": "event-1",
+        "metadata[colour]": "red",
+    }
+    assert expected == form_of(request)
+    assert request["idempotency_key"] == "event-1"
+
+
+async def test_an_off_session_payment_names_no_return_url(shop: Shop, peer: Server) -> None:
+    """There is no customer to come back, and Stripe is told so."""
+    await shop.charge(order(off_session=True))
+    (request,) = await logged(peer)
+    form = form_of(request)
+    assert (form.get("off_session"), form.get("return_url")) == ("True", None)
+
+
+async def test_a_token_goes_as_method_data(shop: Shop, peer: Server) -> None:
+    """tok_… is no payment method yet; Stripe makes one of it."""
+    payment = await shop.charge(order(method="tok_visa"))
+    (request,) = await logged(peer)
+    form = form_of(request)
+    expected = ("card", "tok_visa", None)
+    found = (form["payment_method_data[type]"], form["payment_method_data[card][token]"], form.get("payment_method"))
+    assert expected == found
+    assert PaymentState.SUCCEEDED is payment.state
+
+
+async def test_a_long_event_id_is_hashed_into_its_key(shop: Shop, peer: Server) -> None:
+    """Stripe takes 255 characters, and we append to them."""
+    await shop.charge(replace(order(), event_id="e" * 201))
+    (request,) = await logged(peer)
+    assert (len(request["idempotency_key"]), request["idempotency_key"][:7]) == (71, "sha256:")
+
+
+async def charges(peer: Server) -> list[dict[str, Any]]:
+    """The sandbox's own list of charges."""
+    headers = {"Authorization": "Bearer sk_test_journey"}
+    async with aiohttp.ClientSession() as session, session.get(f"{peer.url}/v1/charges", headers=headers) as answer:
+        listed: list[dict[str, Any]] = (await answer.json())["data"]
+    return listed
+
+
+def form_of(request: dict[str, Any]) -> dict[str, str]:
+    """The parameters of a logged request."""
+    return dict(parse_qsl(request["body"]))

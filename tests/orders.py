@@ -1,0 +1,91 @@
+"""Orders that tests place, and the steps they take them through."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tests.told import Clock
+
+from counterfoil.domain.errors import CounterfoilError
+from counterfoil.domain.money import Money
+from counterfoil.domain.order import Order
+from counterfoil.domain.payment import Payment
+from counterfoil.journey import accept, authorize
+from counterfoil.journey.accept import Accepted, Repeated, Wish
+from counterfoil.journey.authorize import Sending
+from counterfoil.processors.stripe.client import StripeProcessor
+from counterfoil.runtime.ids import Ids
+from counterfoil.store.pool import Pool
+
+
+def order(number: int = 1, method: str = "pm_card_visa", **changes: Any) -> Order:
+    """An order of 19.99 euros; the same number is the same event and the same order."""
+    wished: dict[str, Any] = {
+        "event_id": f"event-{number}",
+        "order_id": f"order-{number}",
+        "money": Money(1999, "EUR"),
+        "payment_method": method,
+    }
+    return Order(**(wished | changes))
+
+
+@dataclass(frozen=True, slots=True)
+class Shop:
+    """Takes orders through the steps, as the roles do."""
+
+    pool: Pool
+    clock: Clock
+    ids: Ids
+    stripe: StripeProcessor
+
+    async def place(
+        self,
+        *orders: Order,
+        owner: str | None = "test",
+    ) -> Sequence[Accepted | Repeated | CounterfoilError]:
+        """Accept orders, all in one batch."""
+        wishes = []
+        for wished in orders:
+            payment_id = self.ids.new()
+            request = await self.stripe.request_for(payment_id, wished)
+            wishes.append(Wish(payment_id, wished, request, livemode=False, owner=owner))
+        return await accept.run(self.pool, self.ids, wishes, self.clock.now())
+
+    async def accepted(self, wished: Order, owner: str | None = "test") -> Payment:
+        """Accept one order that must be accepted."""
+        (answer,) = await self.place(wished, owner=owner)
+        assert isinstance(answer, Accepted), answer
+        return answer.payment
+
+    async def sending(self, wished: Order) -> Sending:
+        """Accept one order for ourselves; return what is to be sent, without sending it."""
+        payment_id = self.ids.new()
+        request = await self.stripe.request_for(payment_id, wished)
+        wish = Wish(payment_id, wished, request, livemode=False, owner="test")
+        (answer,) = await accept.run(self.pool, self.ids, [wish], self.clock.now())
+        assert isinstance(answer, Accepted), answer
+        assert answer.claim is not None
+        return Sending(payment_id, 1, answer.claim, request, again=False)
+
+    async def send(self, sending: Sending) -> Payment:
+        """Send, and record what was heard."""
+        heard = await authorize.call(self.stripe, sending)
+        (payment,) = await authorize.record(self.pool, self.ids, [heard], self.clock.now())
+        return payment
+
+    async def charge(self, wished: Order) -> Payment:
+        """Take an order all the way, as an inline charge does."""
+        return await self.send(await self.sending(wished))
+
+    async def facts(self, payment: Payment) -> list[tuple[int, str, str]]:
+        """Every fact of a payment: number, name, and what kind of cause it had."""
+        rows = await self.pool.fetch(
+            "SELECT version, name, cause_source FROM facts WHERE payment_id = $1 ORDER BY version",
+            payment.id,
+        )
+        return [tuple(row.values()) for row in rows]
+
+    async def state(self, payment: Payment) -> str:
+        """How a payment stands in the store."""
+        state: str = await self.pool.fetchval("SELECT state FROM payments WHERE id = $1", payment.id)
+        return state
