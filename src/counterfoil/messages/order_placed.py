@@ -4,21 +4,10 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
-from counterfoil.domain.money import Money
+from counterfoil.domain.money import LARGEST_AMOUNT, Money
 from counterfoil.domain.order import Item, Mandate, Order
 from counterfoil.domain.payment import CaptureMethod
-
-CALLERS_METADATA_KEYS = 46
-"""Stripe keeps 50; the rest is ours."""
-
-LARGEST_AMOUNT = 2**63 - 1
-"""What the store's bigint holds."""
-
-Id = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{1,255}$")]
-"""An id that somebody else made: printable ASCII without spaces."""
-
-MetadataKey = Annotated[str, StringConstraints(min_length=1, max_length=40)]
-MetadataValue = Annotated[str, StringConstraints(max_length=500)]
+from counterfoil.messages.field_types import ExternalId, Metadata
 
 
 class PlacedItem(BaseModel):
@@ -26,7 +15,7 @@ class PlacedItem(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    sku: Id
+    sku: ExternalId
     quantity: Annotated[int, Field(ge=1, le=1_000_000)]
 
 
@@ -45,20 +34,20 @@ class OrderPlaced(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    event_id: Id
-    order_id: Id
+    event_id: ExternalId
+    order_id: ExternalId
     amount_cents: Annotated[int, Field(ge=1, le=LARGEST_AMOUNT)]
     currency: Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{3}$")]
-    customer_id: Id | None = None
+    customer_id: ExternalId | None = None
     customer_email: Annotated[str, StringConstraints(max_length=254, pattern=r"^[^@\s]+@[^@\s]+$")] | None = None
     items: Annotated[tuple[PlacedItem, ...], Field(max_length=200)] = ()
     locale: Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$")] | None = None
-    payment_method: Id | None = None
+    payment_method: ExternalId | None = None
     off_session: bool = False
-    mandate: Id | PlacedMandate | None = None
+    mandate: ExternalId | PlacedMandate | None = None
     capture_method: Literal["automatic", "manual"] = "automatic"
     return_url: Annotated[str, StringConstraints(max_length=2048, pattern=r"^https?://[\x21-\x7e]+$")] | None = None
-    metadata: Annotated[dict[MetadataKey, MetadataValue], Field(max_length=CALLERS_METADATA_KEYS)] = {}
+    metadata: Metadata = {}
     schema_version: Annotated[str, StringConstraints(max_length=20)] | None = None
 
     def order(self, default_method: str | None) -> Order | None:
