@@ -133,9 +133,21 @@ async def test_who_had_connected_before_listening_ended_is_answered(server: Star
     served.shutdown.request()
     await asyncio.sleep(0.01)  # the server knows, and looks at it at its next tick
 
-    client = socket.create_connection(("127.0.0.1", served.port))
-    client.sendall(REQUEST)
-    time.sleep(0.15)  # noqa: ASYNC251 - the loop must come to that tick before it comes to accept
+    def connect_and_dawdle() -> None:
+        near.recv(1)
+        client.connect(("127.0.0.1", served.port))
+        client.sendall(REQUEST)
+        time.sleep(0.2)
+
+    # Done while the loop is at its input: timers, the server's tick among them, come before it looks for input again.
+    client = socket.socket()
+    near, far = socket.socketpair()
+    asyncio.get_running_loop().add_reader(near, connect_and_dawdle)
+    far.send(b"!")
+    await asyncio.sleep(0.05)
+    asyncio.get_running_loop().remove_reader(near)
+    near.close()
+    far.close()
     reader, writer = await asyncio.open_connection(sock=client)
     answer = await reader.read()
     writer.close()
