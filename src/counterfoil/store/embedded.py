@@ -16,7 +16,6 @@ import asyncio
 import contextlib
 import functools
 import os
-import secrets  # noqa: TID251 - the password of a local server is no part of what a simulation replays
 import shutil
 import signal
 import socket
@@ -29,6 +28,7 @@ from pathlib import Path
 
 import asyncpg
 
+from counterfoil.runtime.ids import secret_text
 from counterfoil.store import embedded_keeper, embedded_place
 from counterfoil.store import embedded_presence as presence
 from counterfoil.store.embedded_place import Account, AlreadyRunning, EmbeddedError, NotInstalled, Place, StartFailed
@@ -240,7 +240,7 @@ def _make_cluster(home: Path, place: Place, folder: Path) -> None:
     """Run initdb, under another name until it is whole, so that one cut short is never taken for a cluster."""
     unfinished = place.folder / "data.unfinished"
     shutil.rmtree(unfinished, ignore_errors=True)
-    password = secrets.token_hex(24)
+    password = secret_text("")
     for_initdb = place.folder / "password"
     _write_secret(home / PASSWORD, password, None)
     _write_secret(for_initdb, password, place.account)
