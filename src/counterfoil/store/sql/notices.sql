@@ -30,7 +30,7 @@ SELECT id, $4::timestamptz, reason, body FROM unnest($1::uuid[], $2::text[], $3:
 WITH due AS (
     SELECT account, livemode, event_id, received_on, tries, type
       FROM notices WHERE next_try_at <= $1::timestamptz
-     ORDER BY next_try_at LIMIT $2::int FOR UPDATE SKIP LOCKED
+     ORDER BY next_try_at, event_id LIMIT $2::int FOR UPDATE SKIP LOCKED
 )
 SELECT account, livemode, event_id, tries, type, b.body
   FROM due LEFT JOIN notice_bodies AS b USING (received_on, account, livemode, event_id);
