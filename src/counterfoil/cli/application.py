@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import typer
 
-from counterfoil.cli import settings
+from counterfoil.cli import events, payments, settings
 from counterfoil.cli.exits import CommandFailed, ExitCode, WrongUsage
 from counterfoil.domain.errors import CounterfoilError, Misconfigured
 
@@ -31,6 +31,10 @@ def counterfoil() -> None:
     """Takes payment orders and sees each one through to money and a record of it."""
 
 
+app.command("pay")(payments.pay)
+app.command("show")(payments.show)
+app.command("list")(payments.list_payments)
+app.command("events")(events.events)
 app.command("config")(settings.config)
 
 

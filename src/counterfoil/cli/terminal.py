@@ -37,6 +37,18 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence["str | Text"]]) 
     here.print(table)
 
 
+def print_fields(fields: Sequence[tuple[str, "str | Text"]]) -> None:
+    """Print names and values, one pair a line."""
+    from rich.table import Table
+
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="dim")
+    table.add_column(overflow="fold")
+    for name, value in fields:
+        table.add_row(name, value)
+    console().print(table)
+
+
 def print_json(value: object) -> None:
     """Print one JSON value on one line, for another program to read."""
     import json

@@ -1,0 +1,117 @@
+"""How a payment and its timeline look to a person."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from counterfoil.domain.money import Money
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+_STYLES = {
+    "succeeded": "bold green",
+    "authorized": "green",
+    "failed": "bold red",
+    "canceled": "dim",
+    "requires_action": "yellow",
+    "in_doubt": "bold yellow",
+}
+
+_KIND_STYLES = {"fact": "bold", "request": "cyan", "notice": "magenta"}
+
+FINAL = frozenset({"succeeded", "failed", "canceled"})
+"""Where `--watch` stops: nothing more is awaited of the payment."""
+
+
+def money(payment: Mapping[str, Any], key: str = "amount") -> str:
+    """Return an amount of a payment as a person writes it, `19.99 EUR`."""
+    return Money(payment[key], payment["currency"]).format()
+
+
+def status(payment: Mapping[str, Any]) -> "Text":
+    """Return the status in its colour."""
+    from rich.text import Text
+
+    return Text(payment["status"], _STYLES.get(payment["status"], "cyan"))
+
+
+def sentence(payment: Mapping[str, Any]) -> "Text":
+    """Return one line that says what became of a payment, and why where it failed."""
+    from rich.text import Text
+
+    line = Text.assemble(status(payment), "  ", money(payment), "  ", (payment["payment_id"], "dim"))
+    why = reason(payment)
+    if why:
+        line.append(f"  {why}")
+    action = payment.get("action")
+    if payment["status"] == "requires_action" and action:
+        line.append(f"\nThe payer has to approve it: {action['url']}", "yellow")
+    return line
+
+
+def reason(payment: Mapping[str, Any]) -> str:
+    """Return why a payment failed, with the processor's own code; empty where there is no reason."""
+    if not payment.get("reason"):
+        return ""
+    code = payment.get("decline_code")
+    words = payment.get("failure_message") or payment["reason"]
+    return f"{words} ({code})" if code else words
+
+
+def fields(payment: Mapping[str, Any]) -> list[tuple[str, "str | Text"]]:
+    """Return what `show` lists of a payment: names and values, without those that don't apply."""
+    rows: list[tuple[str, str | Text]] = [
+        ("payment", payment["payment_id"]),
+        ("status", status(payment)),
+        ("amount", money(payment)),
+    ]
+    rows.extend(
+        (name, money(payment, f"amount_{name}")) for name in ("captured", "refunded") if payment[f"amount_{name}"]
+    )
+    rows.extend(
+        (label, str(payment[key]))
+        for label, key in (
+            ("order", "order_id"),
+            ("event", "event_id"),
+            ("customer", "customer_id"),
+            ("method", "payment_method"),
+            ("at Stripe", "payment_intent_id"),
+        )
+        if payment.get(key)
+    )
+    if reason(payment):
+        rows.append(("reason", reason(payment)))
+        rows.append(("try again", "with another method" if payment.get("can_retry") else "no"))
+    if payment["status"] == "requires_action" and payment.get("action"):
+        rows.append(("to approve", payment["action"]["url"]))
+    if payment.get("disputed"):
+        rows.append(("disputed", "yes"))
+    if payment.get("next_check_at"):
+        rows.append(("next check", moment(payment["next_check_at"])))
+    rows.append(("created", moment(payment["created_at"])))
+    return rows
+
+
+def timeline_row(entry: Mapping[str, Any]) -> list["str | Text"]:
+    """Return one entry of a timeline as cells: when, what kind, its name, and what it says."""
+    from rich.text import Text
+
+    name = f"{entry['name']} #{entry['sequence']}" if entry["kind"] == "fact" else entry["name"]
+    kind = Text(entry["kind"], _KIND_STYLES.get(entry["kind"], ""))
+    return [time_of_day(entry["at"]), kind, name, details(entry.get("details") or {})]
+
+
+def details(values: Mapping[str, Any]) -> str:
+    """Return details as `name=value` with the empty ones left out."""
+    return "  ".join(f"{name}={value}" for name, value in values.items() if value not in (None, "", {}, []))
+
+
+def moment(iso: str) -> str:
+    """Return an ISO 8601 time as date and time of this machine's zone."""
+    return datetime.fromisoformat(iso).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def time_of_day(iso: str) -> str:
+    """Return the time of day, to the millisecond, of an ISO 8601 time in this machine's zone."""
+    return datetime.fromisoformat(iso).astimezone().strftime("%H:%M:%S.%f")[:-3]

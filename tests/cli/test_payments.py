@@ -1,0 +1,256 @@
+import json
+import subprocess
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from tests.cli.peer import Peer, Reply
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+CREATED = "2026-01-02T03:04:05.678901Z"
+SUCCEEDED: dict[str, Any] = {
+    "payment_id": "0199-a",
+    "payment_intent_id": "pi_1",
+    "order_id": "order-1",
+    "event_id": "event-1",
+    "status": "succeeded",
+    "amount": 1999,
+    "currency": "EUR",
+    "customer_id": None,
+    "payment_method": "pm_card_visa",
+    "amount_captured": 1999,
+    "amount_refunded": 0,
+    "disputed": False,
+    "created_at": CREATED,
+}
+FAILED = {
+    **SUCCEEDED,
+    "status": "failed",
+    "amount_captured": 0,
+    "reason": "card_declined",
+    "decline_code": "generic_decline",
+    "failure_message": "Your card was declined.",
+    "can_retry": True,
+}
+PROBLEM = "application/problem+json"
+
+
+def test_pay_sends_the_order_and_says_what_became_of_it(counterfoil: Command, peer: Peer) -> None:
+    """A decimal becomes minor units exactly, a test card its payment method, and the answer one line."""
+    peer.replies["/charge"] = [Reply(SUCCEEDED)]
+    done = counterfoil(
+        *("pay", "19.99", "eur", "--card", "mastercard", "--order", "order-1", "--customer", "cus_1"),
+        *("--event-id", "event-1"),
+        settings=peer.settings,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "succeeded  19.99 EUR  0199-a\n"
+    assert peer.asked == [
+        (
+            "POST",
+            "/charge",
+            {
+                "event_id": "event-1",
+                "order_id": "order-1",
+                "amount_cents": 1999,
+                "currency": "EUR",
+                "customer_id": "cus_1",
+                "payment_method": "pm_card_mastercard",
+            },
+        )
+    ]
+    assert peer.tokens == ["Bearer cf_made_up"]
+
+
+def test_pay_makes_up_the_ids_it_was_not_given(counterfoil: Command, peer: Peer) -> None:
+    """Two payments without ids are two orders, and no method is named: the installation's default is meant."""
+    peer.replies["/charge"] = [Reply(SUCCEEDED)]
+    for _ in range(2):
+        assert counterfoil("pay", "500", "JPY", settings=peer.settings).returncode == 0
+    (_, _, first), (_, _, second) = peer.asked
+    assert (first["amount_cents"], first["currency"], "payment_method" in first) == (500, "JPY", False)
+    assert first["event_id"] != second["event_id"]
+    assert first["order_id"] != second["order_id"]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Reply(FAILED, 402),
+        Reply({"type": "urn:counterfoil:problem:card-declined", "status": 402, "payment_id": "0199-a"}, 402, PROBLEM),
+        Reply({"type": "urn:counterfoil:problem:rate-limited", "status": 429, "payment_id": "0199-a"}, 429, PROBLEM),
+    ],
+)
+def test_a_decline_prints_the_reason_and_exits_1(counterfoil: Command, peer: Peer, answer: Reply) -> None:
+    """Whether the answer is the payment or a problem that names it, a person reads why and a script sees exit 1."""
+    peer.replies["/charge"] = [answer]
+    peer.replies["/payments/0199-a"] = [Reply(FAILED)]
+    done = counterfoil("pay", "19.99", "EUR", "--card", "declined", settings=peer.settings)
+    assert (done.returncode, done.stdout) == (
+        1,
+        "failed  19.99 EUR  0199-a  Your card was declined. (generic_decline)\n",
+    )
+
+
+def test_pay_as_json_is_the_answer(counterfoil: Command, peer: Peer) -> None:
+    """A script gets the gateway's own object, a failed payment's too."""
+    peer.replies["/charge"] = [Reply(FAILED, 402)]
+    done = counterfoil("pay", "19.99", "EUR", "--json", settings=peer.settings)
+    assert (done.returncode, json.loads(done.stdout)) == (1, FAILED)
+
+
+def test_what_the_payer_has_to_do_is_shown(counterfoil: Command, peer: Peer) -> None:
+    """A payment that waits for approval is no failure: its address is printed."""
+    action = {"url": "https://hooks.example.com/approve", "expires_at": None}
+    peer.replies["/charge"] = [Reply({**SUCCEEDED, "status": "requires_action", "action": action}, 202)]
+    done = counterfoil("pay", "19.99", "EUR", "--card", "3d-secure", settings=peer.settings)
+    assert done.returncode == 0
+    assert "https://hooks.example.com/approve" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "line"),
+    [
+        (
+            Reply(
+                {"title": "Order has a payment", "detail": "ask for that one", "status": 422, "payment_id": "0199-b"},
+                422,
+                PROBLEM,
+            ),
+            1,
+            "counterfoil: Order has a payment: ask for that one [422]",
+        ),
+        (
+            Reply({"title": "Not this shape", "detail": "is missing", "field": "order_id"}, 400, PROBLEM),
+            1,
+            "counterfoil: Not this shape: is missing (order_id) [400]",
+        ),
+        (Reply({"title": "Unavailable"}, 503, PROBLEM), 69, "counterfoil: Unavailable [503]"),
+        (Reply("<html>", 200, "text/html"), 1, "counterfoil: what answers at 127.0.0.1 is no gateway of ours [200]"),
+    ],
+)
+def test_a_refusal_is_one_line(counterfoil: Command, peer: Peer, answer: Reply, code: int, line: str) -> None:
+    """What the gateway refuses is told in its own words; where its store is down, the exit code says so."""
+    peer.replies["/charge"] = [answer]
+    done = counterfoil("pay", "19.99", "EUR", settings=peer.settings)
+    assert (done.returncode, done.stdout, done.stderr) == (code, "", line + "\n")
+
+
+def test_a_wrong_token_says_where_tokens_come_from(counterfoil: Command, peer: Peer) -> None:
+    """Somebody who is not let in learns which setting is at fault."""
+    peer.replies["/payments"] = [Reply({"title": "Unauthorized"}, 401, PROBLEM)]
+    done = counterfoil("list", settings=peer.settings)
+    assert done.returncode == 1
+    assert "set COUNTERFOIL_TOKEN" in done.stderr
+
+
+def test_a_lost_answer_is_not_called_a_failure(counterfoil: Command, peer: Peer) -> None:
+    """When the gateway hangs up, the payment may have been taken: the line says how to ask again safely."""
+    peer.replies["/charge"] = [Reply(None)]
+    done = counterfoil("pay", "1", "EUR", "--order", "o", "--event-id", "e", settings=peer.settings)
+    assert done.returncode == 69
+    assert "--order o --event-id e asks again and never charges twice" in done.stderr
+
+
+def test_no_gateway_is_exit_69(counterfoil: Command, peer: Peer) -> None:
+    """Where nothing listens, the line says what to start."""
+    for settings in ({}, {"COUNTERFOIL_URL": "http://127.0.0.1:1"}):
+        done = counterfoil("pay", "1", "EUR", settings=settings)
+        assert done.returncode == 69
+        assert "`counterfoil up`" in done.stderr
+    assert peer.asked == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("pay",), 2),
+        (("pay", "19.99"), 2),
+        (("pay", "19.999", "EUR"), 1),
+        (("pay", "1e3", "EUR"), 1),
+        (("pay", "-1", "EUR"), 2),
+        (("pay", "1", "EURO"), 1),
+        (("pay", "1", "EUR", "--card", "4242424242424242"), 2),
+        (("list", "--limit", "-1"), 2),
+        (("list", "--limit", "0"), 2),
+        (("list", "--limit", "1000000000"), 2),
+        (("list", "--limit", "abc"), 2),
+        (("list", "--status", "paid"), 2),
+        (("events", "--after", "-1"), 2),
+    ],
+)
+def test_what_makes_no_sense_is_never_sent(
+    counterfoil: Command, peer: Peer, arguments: tuple[str, ...], code: int
+) -> None:
+    """Wrong arguments end the command before anything is asked of the gateway (C02, C03)."""
+    done = counterfoil(*arguments, settings=peer.settings)
+    assert (done.returncode, done.stdout, peer.asked) == (code, "", [])
+
+
+def test_watch_follows_until_the_payment_is_final(counterfoil: Command, peer: Peer) -> None:
+    """Each thing that happens is printed once, in its order, and the last line says how it ended."""
+    requested = {"at": CREATED, "kind": "fact", "name": "PaymentRequested", "sequence": 1, "details": {}}
+    declined = {"at": CREATED, "kind": "fact", "name": "PaymentFailed", "sequence": 2, "details": {"reason": "x"}}
+    processing = {**SUCCEEDED, "status": "processing"}
+    peer.replies["/charge"] = [Reply(processing, 202)]
+    peer.replies["/payments/0199-a"] = [Reply(processing), Reply(FAILED)]
+    peer.replies["/payments/0199-a/timeline"] = [
+        Reply({"payment_id": "0199-a", "entries": [requested]}),
+        Reply({"payment_id": "0199-a", "entries": [requested, declined]}),
+    ]
+    done = counterfoil("pay", "19.99", "EUR", "--watch", settings=peer.settings)
+    assert done.returncode == 1
+    assert [line.split()[:4] for line in done.stdout.splitlines()] == [
+        ["03:04:05.678", "fact", "PaymentRequested", "#1"],
+        ["03:04:05.678", "fact", "PaymentFailed", "#2"],
+        ["failed", "19.99", "EUR", "0199-a"],
+    ]
+
+
+def test_show_takes_the_id_of_an_order_too(counterfoil: Command, peer: Peer) -> None:
+    """Who has only the order's number finds its payment; ids are quoted, so none can leave its path."""
+    entry = {"at": CREATED, "kind": "request", "name": "create", "details": {"http_status": 200, "nothing": None}}
+    peer.replies["/orders/order%2F1/payment"] = [Reply(SUCCEEDED)]
+    peer.replies["/payments/0199-a/timeline"] = [Reply({"payment_id": "0199-a", "entries": [entry]})]
+    done = counterfoil("show", "order/1", settings=peer.settings)
+    assert done.returncode == 0
+    assert [path for _, path, _ in peer.asked] == [
+        "/payments/order%2F1",
+        "/orders/order%2F1/payment",
+        "/payments/0199-a/timeline",
+    ]
+    assert "captured   19.99 EUR" in done.stdout
+    assert done.stdout.splitlines()[-1].split() == ["03:04:05.678", "request", "create", "http_status=200"]
+    as_json = json.loads(counterfoil("show", "order/1", "--json", settings=peer.settings).stdout)
+    assert as_json == {**SUCCEEDED, "timeline": [entry]}
+
+
+def test_show_of_nothing(counterfoil: Command, peer: Peer) -> None:
+    """An id that nothing has is said to be that."""
+    done = counterfoil("show", "nothing", settings=peer.settings)
+    assert (done.returncode, done.stderr) == (
+        1,
+        "counterfoil: there is no payment of that id, and no order of that id has one\n",
+    )
+
+
+def test_list_reads_page_after_page(counterfoil: Command, peer: Peer) -> None:
+    """The list goes on over pages until it has as many as were asked for."""
+    peer.replies["/payments"] = [
+        Reply({"payments": [SUCCEEDED, FAILED], "next_cursor": "c2"}),
+        Reply({"payments": [SUCCEEDED, FAILED], "next_cursor": "c3"}),
+    ]
+    done = counterfoil("list", "--limit", "3", "--json", settings=peer.settings)
+    assert json.loads(done.stdout) == [SUCCEEDED, FAILED, SUCCEEDED]
+    assert [path for _, path, _ in peer.asked] == ["/payments?limit=3", "/payments?limit=1&cursor=c2"]
+
+
+def test_list_is_a_table(counterfoil: Command, peer: Peer) -> None:
+    """A person sees one line for each payment, nothing cut off."""
+    peer.replies["/payments"] = [Reply({"payments": [FAILED], "next_cursor": None})]
+    done = counterfoil("list", "--status", "failed", settings=peer.settings)
+    header, row = (line.rstrip() for line in done.stdout.splitlines())
+    assert header.split() == ["created", "payment", "order", "amount", "status", "reason"]
+    assert row.endswith("0199-a   order-1  19.99 EUR  failed  Your card was declined. (generic_decline)")
+    assert [path for _, path, _ in peer.asked] == ["/payments?limit=20&status=failed"]
