@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import typer
 
-from counterfoil.cli import events, payments, settings
+from counterfoil.cli import events, migrating, payments, settings, tokens
 from counterfoil.cli.exits import CommandFailed, ExitCode, WrongUsage
 from counterfoil.domain.errors import CounterfoilError, Misconfigured
 
@@ -35,6 +35,8 @@ app.command("pay")(payments.pay)
 app.command("show")(payments.show)
 app.command("list")(payments.list_payments)
 app.command("events")(events.events)
+app.command("migrate")(migrating.migrate)
+app.add_typer(tokens.token, name="token")
 app.command("config")(settings.config)
 
 
