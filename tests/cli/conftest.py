@@ -37,7 +37,7 @@ def peer() -> Iterator[Peer]:
     """Listen where a gateway would; each list of replies gives its last one again and again."""
     known = Peer("")
 
-    class Handler(BaseHTTPRequestHandler):
+    class Route(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.answer()
 
@@ -63,7 +63,7 @@ def peer() -> Iterator[Peer]:
         def log_message(self, *_: object) -> None:
             """Keep the test's output to the test."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Route)
     known.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()

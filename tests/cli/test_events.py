@@ -47,7 +47,7 @@ def test_events_for_a_person(counterfoil: Command, peer: Peer) -> None:
     done = counterfoil("events", settings=peer.settings)
     assert done.stdout.split() == [
         *("1", "03:04:05.678", "PaymentRequested", "0199-a", "#1"),
-        *("amount=1999", "currency=EUR"),
+        *("19.99", "EUR"),
     ]
 
 

@@ -11,9 +11,9 @@ from typing import NoReturn
 
 import typer
 
-from counterfoil.cli import events, migrating, payments, settings, tokens
-from counterfoil.cli.exits import CommandFailed, ExitCode, WrongUsage
-from counterfoil.domain.errors import CounterfoilError, Misconfigured
+from counterfoil.cli import events, migrating, payments, roles, settings, tokens
+from counterfoil.cli.exits import EXPECTED, CommandFailed, ExitCode, WrongUsage, exit_code_for, first_cause
+from counterfoil.domain.errors import CounterfoilError
 
 _SECRET_SHAPE = re.compile(r"(?:[sr]k_(?:test|live)|whsec)_[^\s,]{8,}")
 
@@ -35,6 +35,7 @@ app.command("pay")(payments.pay)
 app.command("show")(payments.show)
 app.command("list")(payments.list_payments)
 app.command("events")(events.events)
+app.command("run")(roles.run)
 app.command("migrate")(migrating.migrate)
 app.add_typer(tokens.token, name="token")
 app.command("config")(settings.config)
@@ -53,12 +54,13 @@ def exit_code_of(arguments: Sequence[str]) -> int:
     try:
         _refuse_unfit(arguments)
         app(list(arguments), prog_name="counterfoil")
-    except Misconfigured as refusal:
-        return _ended(refusal, ExitCode.SETTINGS)
-    except CommandFailed as failure:
-        return _ended(failure, failure.exit_code)
-    except CounterfoilError as refusal:
-        return _ended(refusal, ExitCode.REFUSED)
+    except EXPECTED as why:
+        return _ended(why)
+    except BaseExceptionGroup as raised:
+        cause = first_cause(raised)
+        if not isinstance(cause, EXPECTED):
+            raise
+        return _ended(cause)
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
     except SystemExit as ended:
@@ -77,6 +79,6 @@ def _refuse_unfit(arguments: Sequence[str]) -> None:
             )
 
 
-def _ended(why: Exception, code: ExitCode) -> int:
+def _ended(why: CommandFailed | CounterfoilError) -> int:
     typer.echo(f"counterfoil: {why}", err=True)
-    return code
+    return exit_code_for(why)

@@ -19,6 +19,8 @@ _PAGE = 500
 _RECONNECT_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
 """Waits between the tries to resume a stream; the last one repeats. Short at first: most breaks are a restart."""
 
+_SAID_APART = frozenset({"payment_id", "event_id", "amount", "currency"})
+
 
 def events(
     *,
@@ -83,13 +85,15 @@ def _print_event(screen: "Console", event: Mapping[str, Any]) -> None:
 
     from counterfoil.cli import payment_text
 
-    shown = {name: value for name, value in event["data"].items() if name not in ("payment_id", "event_id")}
+    said = event["data"]
+    rest = {name: value for name, value in said.items() if name not in _SAID_APART and not name.endswith("_at")}
     screen.print(
         Text.assemble(
             (f"{event['position']:>6}", "dim"),
             f"  {payment_text.time_of_day(event['time'])}  ",
             (f"{event['type']:<22}", "bold"),
             f"  {event['payment_id']} #{event['sequence']}  ",
-            (payment_text.details(shown), "dim"),
+            f"{payment_text.money(said)}  " if "amount" in said else "",
+            (payment_text.details(rest), "dim"),
         )
     )

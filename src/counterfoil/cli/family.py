@@ -10,14 +10,14 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from counterfoil.cli import group_keeper
-from counterfoil.cli.exits import CommandFailed
+from counterfoil.cli.exits import CommandFailed, first_cause
 
 DRAIN_SECONDS: Final = 18.0
 """A role finishes what is in hand within 15 s of SIGTERM; beyond this it hangs, and is killed."""
@@ -92,6 +92,15 @@ class Family:
             if member.irreplaceable:
                 self._irreplaceable.add(member.name)
             self._guards[member.name] = self._tasks.create_task(self._guarded(member))
+
+    def depend_on(self, name: str, ended: Callable[[], Awaitable[None]], log: Path) -> None:
+        """End everything, with CommandFailed, once `ended` returns: what all members need is gone."""
+
+        async def watch() -> None:
+            await ended()
+            raise CommandFailed(f"{name} ended: see {log}")
+
+        self._guards[name] = self._tasks.create_task(watch())
 
     def pid(self, name: str) -> int:
         """Return the process id of a member's present process."""
@@ -208,14 +217,7 @@ async def family(
             finally:
                 await kept.stop()
     except BaseExceptionGroup as raised:
-        raise _first_cause(raised) from None
-
-
-def _first_cause(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Return the first failure inside, ours before any other: one line for a person, not a tree."""
-    ours, _ = group.split(CommandFailed)
-    first = (ours or group).exceptions[0]
-    return _first_cause(first) if isinstance(first, BaseExceptionGroup) else first
+        raise first_cause(raised) from None
 
 
 def _make_log(log: Path) -> None:

@@ -128,7 +128,7 @@ def _order(money: Money, **texts: str) -> dict[str, Any]:
     ids = TimeOrderedIds(SystemClock())
     return {
         "event_id": str(ids.new()),
-        "order_id": f"order-{ids.new()}",
+        "order_id": f"order-{ids.new().hex[-12:]}",
         "amount_cents": money.amount,
         "currency": money.currency,
         **{name: text for name, text in texts.items() if text},
