@@ -7,7 +7,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from aiohttp import web
 
@@ -118,9 +118,9 @@ class Api:
             path=request.path,
             query=request.rel_url.raw_query_string,
             base_url=f"{request.scheme}://{request.host}",
-            key=request.headers.get("Idempotency-Key") if request.method == "POST" else None,
         )
         try:
+            exchange.key = _idempotency_key(request)
             status, body = await self._process(request, exchange)
         except RefusedError as refusal:
             status, body = refusal.status, self._refused(refusal, exchange)
@@ -278,12 +278,22 @@ async def _text(request: web.BaseRequest) -> str:
         raise InvalidError("The request's body must be UTF-8.") from error
 
 
+def _idempotency_key(request: web.BaseRequest) -> str | None:
+    """The key of a POST; other methods are idempotent by themselves."""
+    key = request.headers.get("Idempotency-Key", "") if request.method == "POST" else ""
+    if not (key.isascii() and key.isprintable()):  # it goes back in a header
+        raise InvalidError("An idempotency key is printable ASCII.")
+    return key or None
+
+
 def _check_headers(request: web.BaseRequest, exchange: _Exchange) -> None:
     """Refuses what would otherwise be read as something else."""
     if exchange.body and request.content_type not in {"application/x-www-form-urlencoded", "application/octet-stream"}:
         raise InvalidError(
             f"The request's Content-Type is {request.content_type}; the API takes application/x-www-form-urlencoded."
         )
+    if "Stripe-Account" in request.headers:
+        raise InvalidError("The sandbox has no connected accounts: send no Stripe-Account header.")
     version = request.headers.get("Stripe-Version", API_VERSION)
     if version != API_VERSION:
         raise InvalidError(f"Invalid Stripe API version: {version[:40]}. The sandbox speaks {API_VERSION}.")
@@ -309,8 +319,3 @@ def _headers(exchange: _Exchange, status: int) -> dict[str, str]:
     if status == 401:  # noqa: PLR2004 - RFC 9110 asks for it
         headers["WWW-Authenticate"] = 'Basic realm="Stripe"'
     return headers
-
-
-def body_of(value: Mapping[str, Any]) -> bytes:
-    """JSON for an answer of the sandbox's own."""
-    return wire.written(value).encode()

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import hmac
+import logging
 from collections import deque
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from stripe_sandbox.account import Account
 from stripe_sandbox.clock import Clock
 from stripe_sandbox.records import Object
 from stripe_sandbox.schedule import Schedule
+
+logger = logging.getLogger(__name__)
 
 PARALLEL: Final = 32
 """Deliveries under way at once: enough that one slow receiver does not hold up a burst, few enough for a laptop."""
@@ -138,6 +141,8 @@ class Deliveries:
             delivery = await self._queue.get()
             try:
                 await self._deliver(delivery)
+            except Exception:
+                logger.exception("delivery of %s to %s failed", delivery.event_id, delivery.endpoint_id)
             finally:
                 self._queue.task_done()
 

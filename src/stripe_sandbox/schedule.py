@@ -2,10 +2,13 @@
 
 import asyncio
 import heapq
+import logging
 from collections.abc import Callable
 from itertools import count
 
 from stripe_sandbox.clock import Clock
+
+logger = logging.getLogger(__name__)
 
 
 class Schedule:
@@ -31,7 +34,11 @@ class Schedule:
     def run_due(self) -> None:
         """Runs what is due by now, in order, and what that makes due at once."""
         while self._heap and self._heap[0][0] <= self._clock.now():
-            heapq.heappop(self._heap)[2]()
+            action = heapq.heappop(self._heap)[2]
+            try:
+                action()
+            except Exception:
+                logger.exception("what was due failed")
 
     def clear(self) -> None:
         """Forgets everything, for a reset."""

@@ -1,4 +1,5 @@
 import base64
+import io
 from typing import TYPE_CHECKING
 
 import pytest
@@ -186,6 +187,24 @@ async def test_another_api_version_is_refused(http: "Http") -> None:
     refused = await http.get("/v1/charges", **{"Stripe-Version": "2020-08-27"})
 
     assert (refused.status, "2024-06-20" in refused.error["message"]) == (400, True)
+
+
+async def test_connected_accounts_are_refused(http: "Http") -> None:
+    """A call for another account must not quietly act on this one."""
+    refused = await http.get("/v1/charges", **{"Stripe-Account": "acct_1"})
+
+    assert refused.status == 400
+
+
+async def test_a_body_has_its_limit(http: "Http") -> None:
+    """Two mebibytes are no request of anybody's."""
+    body = io.BytesIO(b"description=" + b"x" * 2**21)
+    key = {"Authorization": "Bearer sk_test_x"}
+
+    async with http.session.post(http.url + INTENTS, data=body, headers=key) as refused:
+        error = (await refused.json())["error"]
+
+    assert (refused.status, error["type"]) == (413, "invalid_request_error")
 
 
 async def test_every_answer_can_be_found_again(http: "Http") -> None:

@@ -122,6 +122,14 @@ async def test_a_key_is_at_most_255_characters(http: "Http") -> None:
     assert [longest.status, longer.status] == [200, 400]
 
 
+async def test_a_key_must_fit_into_a_header(http: "Http") -> None:
+    """A key that could not be given back as it came is refused."""
+    refused = await http.post(INTENTS, "amount=500&currency=usd", key="clé")
+
+    assert refused.status == 400
+    assert "Idempotency-Key" not in refused.headers
+
+
 async def test_gets_pay_no_attention_to_keys(http: "Http") -> None:
     """Reading twice under one key reads twice."""
     intent = (await http.post(INTENTS, "amount=500&currency=usd")).body["id"]

@@ -337,3 +337,38 @@ async def test_test_and_live_objects_are_apart(sdk: stripe.StripeClient, http: "
 
     assert (seen.status, seen.error["code"]) == (404, "resource_missing")
     assert (paid.status, paid.error["code"], paid.error["param"]) == (400, "resource_missing", "payment_method")
+
+
+async def test_lists_expand_their_entries(sdk: stripe.StripeClient) -> None:
+    """`expand[]=data.…` fills in every entry of a page, several levels deep."""
+    await sdk.payment_intents.create_async(PAYMENT)
+
+    listed = await sdk.payment_intents.list_async({"expand": ["data.latest_charge.balance_transaction"]})
+
+    charge = listed.data[0].latest_charge
+    assert isinstance(charge, stripe.Charge)
+    assert isinstance(charge.balance_transaction, stripe.BalanceTransaction)
+    assert charge.balance_transaction.source == charge.id
+
+
+async def test_what_was_sent_is_kept(sdk: stripe.StripeClient) -> None:
+    """Description, receipt address, shipping and descriptor come back, and go on to the charge."""
+    intent = await sdk.payment_intents.create_async(
+        _payment(
+            {
+                "description": "two lamps",
+                "receipt_email": "ada@example.com",
+                "shipping": {"name": "Ada", "address": {"city": "Turin", "line1": "Via Po 1"}},
+                "statement_descriptor_suffix": "LAMPS",
+                "expand": ["latest_charge"],
+            }
+        )
+    )
+
+    charge = intent.latest_charge
+    assert isinstance(charge, stripe.Charge)
+    for kept in (intent, charge):
+        assert (kept.description, kept.receipt_email) == ("two lamps", "ada@example.com")
+        assert kept.shipping is not None
+        assert (kept.shipping.name, kept.shipping.phone) == ("Ada", None)
+    assert charge.calculated_statement_descriptor == "SANDBOX* LAMPS"
