@@ -25,6 +25,10 @@ PARALLEL: Final = 32
 ANSWER_SECONDS: Final = 20.0
 """How long a receiver may take; Stripe says only that it must answer quickly."""
 
+IDLE_SECONDS: Final = 1.0
+"""How long a connection is kept for the next delivery: less than any server keeps it. One sent into a closing
+connection would fail, and come again only minutes later."""
+
 HOUR: Final = 3600.0
 
 TEST_RETRIES_SECONDS: Final = (300.0, 0.5 * HOUR, 2 * HOUR)
@@ -112,7 +116,7 @@ class Deliveries:
         """Opens the client and its workers."""
         self._session = await self._stack.enter_async_context(
             aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=PARALLEL),
+                connector=aiohttp.TCPConnector(limit=PARALLEL, keepalive_timeout=IDLE_SECONDS),
                 timeout=aiohttp.ClientTimeout(total=ANSWER_SECONDS),
                 headers={
                     "User-Agent": USER_AGENT,

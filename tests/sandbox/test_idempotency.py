@@ -161,6 +161,26 @@ async def test_a_key_in_use_is_409() -> None:
     assert later[0] == 200
 
 
+async def test_who_hangs_up_is_charged_all_the_same() -> None:
+    """A client that goes away before the answer finds it under its key."""
+    async with Sandbox(latency_seconds=0.3).serve() as server, aiohttp.ClientSession() as session:
+
+        async def pay(patience_seconds: float) -> str | None:
+            async with session.post(
+                f"{server.url}/v1/payment_intents",
+                data={"amount": "500", "currency": "usd"},
+                headers={"Authorization": "Bearer sk_test_x", "Idempotency-Key": "k"},
+                timeout=aiohttp.ClientTimeout(total=patience_seconds),
+            ) as answer:
+                return answer.headers.get("Idempotent-Replayed")
+
+        with pytest.raises(TimeoutError):
+            await pay(0.05)
+        await asyncio.sleep(0.4)
+
+        assert await pay(10) == "true"
+
+
 @pytest.mark.parametrize("count", [20])
 async def test_of_many_at_once_one_is_executed(http: "Http", count: int) -> None:
     """However many send the same key together, there is one PaymentIntent."""

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from stripe_sandbox.account import Account
 from stripe_sandbox.calls import Call, Operation
-from stripe_sandbox.errors import missing_object
+from stripe_sandbox.errors import RefusedError, missing_object
 from stripe_sandbox.params import CREATED, PAGE, Email, Kind, Metadata, Parameters, Shape, Text, merged
 from stripe_sandbox.records import Object
 from stripe_sandbox.resources import payment_methods
@@ -59,33 +59,46 @@ def _blank(account: Account) -> dict[str, Any]:
     }
 
 
-def _with(call: Call, customer: Mapping[str, Any]) -> dict[str, Any]:
-    """The customer after what was sent."""
+def _with(call: Call, customer: Mapping[str, Any], default: str | None) -> dict[str, Any]:
+    """The customer after what was sent, with that default method."""
     changed = {**customer, "metadata": merged(customer["metadata"], call.params.get("metadata"))}
     changed |= {
         name: call.params[name]
         for name in ("address", "description", "email", "name", "phone", "shipping")
         if name in call.params
     }
-    settings = call.params.get("invoice_settings") or {}
-    if settings.get("default_payment_method") is not None:
-        payment_methods.named(
-            call.account, settings["default_payment_method"], "invoice_settings[default_payment_method]"
-        )
-    changed["invoice_settings"] = {**customer["invoice_settings"], **settings}
+    changed["invoice_settings"] = {**customer["invoice_settings"], "default_payment_method": default}
     return changed
 
 
+def _wanted_default(call: Call, before: str | None) -> str | None:
+    settings: Mapping[str, str | None] = call.params.get("invoice_settings", {})
+    return settings.get("default_payment_method", before)
+
+
+def _no_such_default(method_id: str) -> RefusedError:
+    return RefusedError(
+        400,
+        f"No such PaymentMethod: '{method_id}'; a default must be attached to the customer first.",
+        code="resource_missing",
+        param="invoice_settings[default_payment_method]",
+    )
+
+
 def _create(call: Call) -> Object:
-    blank = _blank(call.account)
-    if "payment_method" not in call.params:
-        customer = call.account.customers.put(_with(call, blank))
-        call.account.emit("customer.created", customer, call.cause)
-        return customer
-    method = payment_methods.resolved(call.account, call.params["payment_method"])
-    customer = call.account.customers.put(_with(call, blank))
+    """Makes a customer; `payment_method` is attached, and may be named as the default in the same request."""
+    wanted = _wanted_default(call, None)
+    sent = call.params.get("payment_method")
+    if wanted is not None and wanted != sent:
+        raise _no_such_default(wanted)
+    method = None if sent is None else payment_methods.resolved(call.account, sent)
+    if method is not None:
+        payment_methods.refuse_taken(call.account, method)
+    default = None if wanted is None or method is None else str(method["id"])
+    customer = call.account.customers.put(_with(call, _blank(call.account), default))
     call.account.emit("customer.created", customer, call.cause)
-    payment_methods.attach(call.account, method, customer["id"], call.cause)
+    if method is not None:
+        payment_methods.attach(call.account, method, customer["id"], call.cause)
     return customer
 
 
@@ -95,7 +108,11 @@ def _retrieve(call: Call) -> Object:
 
 def _update(call: Call) -> Object:
     before = _retrieve(call)
-    after = call.account.customers.put(_with(call, before))
+    default = _wanted_default(call, before["invoice_settings"]["default_payment_method"])
+    method = None if default is None else call.account.payment_methods.get(default)
+    if default is not None and (method is None or method["customer"] != before["id"]):
+        raise _no_such_default(default)
+    after = call.account.customers.put(_with(call, before, default))
     previous = {name: before[name] for name in before if before[name] != after[name]}
     if previous:
         call.account.emit("customer.updated", after, call.cause, previous)

@@ -109,19 +109,28 @@ def behaviour(account: Account, identifier: str) -> Behaviour:
 
 
 def attach(account: Account, method: Object, customer_id: str, cause: Cause) -> Object:
-    """Makes a method the customer's.
+    """Makes a method the customer's, if it is not already.
 
     Raises:
-        RefusedError: it has been used up.
+        RefusedError: it is another's, or has been used up.
     """
-    refuse_spent(account, method)
     if method["customer"] == customer_id:
         return method
-    if method["customer"] is not None:
-        raise RefusedError(400, "The payment method you provided has already been attached to a customer.")
+    refuse_taken(account, method)
     attached = account.payment_methods.put({**method, "customer": customer_id})
     account.emit("payment_method.attached", attached, cause)
     return attached
+
+
+def refuse_taken(account: Account, method: Object) -> None:
+    """Lets a method pass that may still be attached.
+
+    Raises:
+        RefusedError: it is a customer's, or has been used up.
+    """
+    refuse_spent(account, method)
+    if method["customer"] is not None:
+        raise RefusedError(400, "The payment method you provided has already been attached to a customer.")
 
 
 def refuse_spent(account: Account, method: Object) -> None:
@@ -235,6 +244,10 @@ def _detach(call: Call) -> Object:
         )
     detached = call.account.payment_methods.put({**method, "customer": None})
     call.account.spent_methods.add(method["id"])
+    owner = call.account.customers[method["customer"]]
+    settings = owner["invoice_settings"]
+    if settings["default_payment_method"] == method["id"]:
+        call.account.customers.put({**owner, "invoice_settings": {**settings, "default_payment_method": None}})
     call.account.emit("payment_method.detached", detached, call.cause, {"customer": method["customer"]})
     return detached
 
