@@ -267,3 +267,19 @@ async def test_an_escaped_nul_survives(shop: Shop) -> None:
     """PostgreSQL keeps no NUL in text; what is read out of a body is made storable."""
     await keep(shop, event("customer.created", {"id": "cus_\0"}, "evt_\0"))
     assert await run(shop) == {NoticeState.DONE: 1}
+
+
+async def test_a_notice_the_store_refuses_is_parked_and_the_others_go_on(shop: Shop) -> None:
+    """It claims a charge that another payment owns: only the culprit is parked, the rest of its batch is recorded."""
+    await shop.pool.execute(
+        "UPDATE attempts SET charge_id = 'ch_taken' WHERE payment_id = $1", (await shop.accepted(order(1))).id
+    )
+    culprit, plain = await shop.accepted(order(2)), await shop.accepted(order(3))
+    await keep(
+        shop,
+        event("payment_intent.succeeded", intent(culprit, latest_charge="ch_taken"), "evt_1"),
+        event("payment_intent.succeeded", intent(plain, id="pi_2", latest_charge="ch_2"), "evt_2"),
+    )
+    assert await run(shop) == {NoticeState.PARKED: 1, NoticeState.DONE: 1}
+    assert [await shop.state(culprit), await shop.state(plain)] == ["processing", "succeeded"]
+    assert await run(shop) == {}

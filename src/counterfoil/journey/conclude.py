@@ -13,7 +13,7 @@ from counterfoil.processors.port import NotAnEvent, NoticeReader, Silence, Word
 from counterfoil.runtime.ids import Ids
 from counterfoil.store import notices, payments
 from counterfoil.store.notices import NoticeState, Settled, Taken
-from counterfoil.store.pool import Connection, Pool, unavailable_when_down
+from counterfoil.store.pool import DATA_ERRORS, Connection, Pool, unavailable_when_down
 
 MOST_AT_ONCE: Final = 500
 """Notices in one transaction; more would only hold the rows of their payments for longer."""
@@ -43,16 +43,43 @@ async def run(pool: Pool, reader: NoticeReader, ids: Ids, now: datetime, *, live
     Raises:
         Unavailable: the store does not answer; the notices wait on.
     """
-    async with unavailable_when_down(), pool.acquire() as connection, connection.transaction():
-        taken = await notices.take(connection, now, MOST_AT_ONCE)
-        if not taken:
-            return Counter()
-        batch = _Batch(reader, livemode)
-        spoken = [(notice, word) for notice in taken if (word := _word(notice, batch)) is not None]
-        await _advance(connection, spoken, batch, now)
-        await payments.write(connection, list(batch.moved.values()), ids, now)
-        await notices.settle(connection, batch.settled, now)
+    taken: list[Taken] = []
+    batch = _Batch(reader, livemode)
+    async with unavailable_when_down():
+        try:
+            async with pool.acquire() as connection, connection.transaction():
+                taken = await notices.take(connection, now, MOST_AT_ONCE)
+                await _conclude(connection, taken, batch, ids, now)
+        except DATA_ERRORS:
+            batch = _Batch(reader, livemode)
+            for notice in taken:
+                await _alone(pool, notice, batch, ids, now)
     return Counter(settled.state for settled in batch.settled)
+
+
+async def _conclude(connection: Connection, taken: list[Taken], batch: _Batch, ids: Ids, now: datetime) -> None:
+    """Do all that a batch comes to, in the transaction that took it."""
+    if not taken:
+        return
+    spoken = [(notice, word) for notice in taken if (word := _word(notice, batch)) is not None]
+    await _advance(connection, spoken, batch, now)
+    await payments.write(connection, list(batch.moved.values()), ids, now)
+    await notices.settle(connection, batch.settled, now)
+
+
+async def _alone(pool: Pool, notice: Taken, outcome: _Batch, ids: Ids, now: datetime) -> None:
+    """Conclude one notice by itself, after the store refused a batch it was in; park it if it is the culprit."""
+    try:
+        batch = _Batch(outcome.reader, outcome.livemode)
+        async with pool.acquire() as connection, connection.transaction():
+            await _conclude(connection, await notices.take_these(connection, [notice.id], now), batch, ids, now)
+    except DATA_ERRORS as error:
+        _log.error("conclude.unrecordable", event_id=notice.id.event_id, why=type(error).__name__)
+        batch = _Batch(outcome.reader, outcome.livemode)
+        batch.settled.append(Settled(notice.id, NoticeState.PARKED, f"cannot be recorded ({type(error).__name__})"))
+        async with pool.acquire() as connection:
+            await notices.settle(connection, batch.settled, now)
+    outcome.settled.extend(batch.settled)
 
 
 def _word(notice: Taken, batch: _Batch) -> Word | None:

@@ -1,6 +1,6 @@
 """Open payments are asked about when their time comes, so that a lost webhook leaves nothing waiting for ever."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -9,9 +9,10 @@ from uuid import UUID
 from counterfoil.domain.payment import CLAIM, Advance, Payment, hear, look_at
 from counterfoil.domain.verdict import Verdict
 from counterfoil.processors.port import Processor
+from counterfoil.runtime.batching import divided
 from counterfoil.runtime.ids import Ids
 from counterfoil.store import payments
-from counterfoil.store.pool import Pool, unavailable_when_down
+from counterfoil.store.pool import DATA_ERRORS, Pool, unavailable_when_down
 
 MOST_AT_ONCE: Final = 50
 """Look-ups one worker has under way at a time."""
@@ -37,8 +38,21 @@ async def ask(processor: Processor, question: Question) -> tuple[UUID, Verdict]:
     return question.payment_id, await processor.look_up(question.intent_id)
 
 
-async def record(pool: Pool, ids: Ids, heard: Mapping[UUID, Verdict], now: datetime) -> None:
-    """Let each payment hear what was said of it, in one transaction. Hearing the same twice changes nothing."""
+async def record(pool: Pool, ids: Ids, heard: Sequence[tuple[UUID, Verdict]], now: datetime) -> list[Exception]:
+    """Let each payment hear what was said of it, together; return the errors of those the store refused.
+
+    Hearing the same twice changes nothing.
+    """
+
+    async def work(some: Sequence[tuple[UUID, Verdict]]) -> list[None]:
+        await _record(pool, ids, dict(some), now)
+        return [None] * len(some)
+
+    results: list[Exception | None] = await divided(work, heard, DATA_ERRORS)
+    return [result for result in results if result is not None]
+
+
+async def _record(pool: Pool, ids: Ids, heard: Mapping[UUID, Verdict], now: datetime) -> None:
     async with unavailable_when_down(), pool.acquire() as connection, connection.transaction():
         held = await payments.lock(connection, heard)
         moved = [_hear(one.payment, heard[payment_id], now) for payment_id, one in held.items()]

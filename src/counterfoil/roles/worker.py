@@ -1,7 +1,7 @@
 """The worker: reads notices, sends what no gateway sends, and asks about what stays open."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -9,7 +9,9 @@ import structlog
 
 from counterfoil.config import Mode, Settings
 from counterfoil.domain.errors import Unavailable
+from counterfoil.domain.payment import Payment
 from counterfoil.journey import authorize, conclude, reconcile
+from counterfoil.journey.authorize import Heard
 from counterfoil.processors.port import NoticeReader, Processor
 from counterfoil.processors.stripe import notices as stripe_notices
 from counterfoil.processors.stripe.client import StripeProcessor
@@ -17,6 +19,7 @@ from counterfoil.roles import probes
 from counterfoil.roles.serving import serve
 from counterfoil.roles.tending import database_check, tended
 from counterfoil.roles.world import World, open_world, owner_name
+from counterfoil.runtime.batching import divided
 from counterfoil.runtime.metrics import (
     NOTICES_CONCLUDED,
     NOTICES_WAITING,
@@ -27,7 +30,7 @@ from counterfoil.runtime.metrics import (
 from counterfoil.runtime.shutdown import Shutdown
 from counterfoil.store import notices
 from counterfoil.store.listening import Bell, listening
-from counterfoil.store.pool import unavailable_when_down
+from counterfoil.store.pool import DATA_ERRORS, unavailable_when_down
 
 IDLE_SECONDS: Final = 1.0
 """Between looks at an agenda on which nothing was due."""
@@ -72,8 +75,19 @@ class Bench:
             heard = await asyncio.gather(*(authorize.call(self.processor, sending) for sending in sendings))
             for one in heard:
                 PROCESSOR_CALLS.labels("send", one.verdict.outcome.value).inc()
-            await authorize.record(world.pool, world.ids, heard, world.clock.now())
+            await self._record_each(heard)
         return len(sendings) >= authorize.MOST_AT_ONCE
+
+    async def _record_each(self, heard: Sequence[Heard]) -> None:
+        """Record together; what the store refuses is recorded nowhere, and harms nobody else."""
+        world = self.world
+
+        async def record(some: Sequence[Heard]) -> Sequence[Payment]:
+            return await authorize.record(world.pool, world.ids, some, world.clock.now())
+
+        for one, result in zip(heard, await divided(record, heard, DATA_ERRORS), strict=True):
+            if isinstance(result, Exception):
+                _log.error("worker.unrecordable", payment_id=str(one.sending.payment_id), why=type(result).__name__)
 
     async def ask_due(self) -> bool:
         """Ask about the payments that are due to be asked about; return whether there may be more."""
@@ -83,7 +97,8 @@ class Bench:
             heard = await asyncio.gather(*(reconcile.ask(self.processor, question) for question in questions))
             for _, verdict in heard:
                 PROCESSOR_CALLS.labels("look-up", verdict.outcome.value).inc()
-            await reconcile.record(world.pool, world.ids, dict(heard), world.clock.now())
+            for error in await reconcile.record(world.pool, world.ids, heard, world.clock.now()):
+                _log.error("worker.unrecordable", why=type(error).__name__)
         return len(questions) >= reconcile.MOST_AT_ONCE
 
     async def measure(self) -> bool:

@@ -75,20 +75,32 @@ class Batcher(Generic[_Item, _Result]):
 
     async def _do(self, batch: list[tuple[_Item, "asyncio.Future[_Result]"]]) -> None:
         try:
-            results = await self._work([item for item, _ in batch])
-        except self._splits_on as error:
-            if len(batch) == 1:
-                _settle(batch[0][1], error)
-                return
-            middle = len(batch) // 2
-            await self._do(batch[:middle])
-            await self._do(batch[middle:])
+            results = await divided(self._work, [item for item, _ in batch], self._splits_on)
         except Exception as error:  # noqa: BLE001 - whoever submitted must hear of it, whatever it is
-            for _, future in batch:
-                _settle(future, error)
-        else:
-            for (_, future), result in zip(batch, results, strict=True):
-                _settle(future, result)
+            results = [error] * len(batch)
+        for (_, future), result in zip(batch, results, strict=True):
+            _settle(future, result)
+
+
+async def divided(
+    work: Callable[[Sequence[_Item]], Awaitable[Sequence[_Result | Exception]]],
+    items: Sequence[_Item],
+    splits_on: tuple[type[Exception], ...],
+) -> list[_Result | Exception]:
+    """Return the result of ``work`` for each item, in order, halving the batch when it raises one of ``splits_on``.
+
+    An item whose work raises that even when it is alone has the error as its result, and harms none of the others.
+    """
+    try:
+        return list(await work(items))
+    except splits_on as error:
+        if len(items) == 1:
+            return [error]
+    middle = len(items) // 2
+    return [
+        *await divided(work, items[:middle], splits_on),
+        *await divided(work, items[middle:], splits_on),
+    ]
 
 
 def _settle(future: "asyncio.Future[_Result]", result: _Result | Exception) -> None:

@@ -127,6 +127,12 @@ async def take(connection: Connection, now: datetime, most: int) -> list[Taken]:
     return [Taken(_id(record), record["type"], record["tries"], record["body"]) for record in records]
 
 
+async def take_these(connection: Connection, wanted: Sequence[NoticeId], now: datetime) -> list[Taken]:
+    """Return those of the wanted notices that still wait and that nobody else holds, held likewise."""
+    records = await connection.fetch(_SQL.take_these, *_ids(wanted), now)
+    return [Taken(_id(record), record["type"], record["tries"], record["body"]) for record in records]
+
+
 async def settle(connection: Connection, settled: Sequence[Settled], now: datetime) -> None:
     """Say what became of notices taken in this transaction."""
     await connection.execute(

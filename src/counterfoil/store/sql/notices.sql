@@ -35,6 +35,18 @@ WITH due AS (
 SELECT account, livemode, event_id, tries, type, b.body
   FROM due LEFT JOIN notice_bodies AS b USING (received_on, account, livemode, event_id);
 
+-- name: take_these
+-- The notices named by $1, $2, $3 (account, livemode, event id), with their bodies, where they still wait at $4. Locks the
+-- small rows until the transaction ends; those another worker holds are skipped.
+WITH due AS (
+    SELECT account, livemode, event_id, received_on, tries, type
+      FROM notices JOIN unnest($1::text[], $2::boolean[], $3::text[]) AS t(account, livemode, event_id)
+                   USING (account, livemode, event_id)
+     WHERE next_try_at <= $4::timestamptz FOR UPDATE OF notices SKIP LOCKED
+)
+SELECT account, livemode, event_id, tries, type, b.body
+  FROM due LEFT JOIN notice_bodies AS b USING (received_on, account, livemode, event_id);
+
 -- name: settle
 -- Say what became of notices taken in this transaction.
 UPDATE notices AS n
