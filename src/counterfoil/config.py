@@ -146,7 +146,7 @@ def load(environ: Mapping[str, str], role: Role | None) -> Settings:
 
 
 def load_from_process(role: Role | None) -> Settings:
-    """Return `load` of this process's own environment: with `shown_from_process`, the only place that reads it."""
+    """Return `load` of this process's own environment."""
     return load(_environ, role)
 
 
@@ -169,8 +169,18 @@ def shown_from_process() -> tuple[Shown, ...]:
     return shown(_environ)
 
 
+def environment_of_child(own: Mapping[str, str]) -> dict[str, str]:
+    """Return this process's environment with `own` in place of every setting of ours, for a process we start."""
+    names = _names()
+    return {name: text for name, text in _environ.items() if name not in names} | dict(own)
+
+
+def _names() -> set[str]:
+    return {name for setting in SETTINGS for name in (setting.name, setting.alias) if name is not None}
+
+
 def _refuse_unknown(environ: Mapping[str, str]) -> None:
-    known = {name for setting in SETTINGS for name in (setting.name, setting.alias) if name is not None}
+    known = _names()
     for name in sorted(environ):
         if name.startswith(_OURS) and name not in known:
             from difflib import get_close_matches  # noqa: PLC0415  only a misspelt name has to pay for it

@@ -125,6 +125,27 @@ async def test_the_end_of_an_irreplaceable_member_is_the_end_of_all(tmp_path: Pa
     assert [is_alive(pid) for pid in pids] == [False]
 
 
+async def test_the_end_of_what_all_depend_on_is_the_end_of_all(tmp_path: Path) -> None:
+    """When the database is gone for good, the person who watches is told where to look, and nothing is left."""
+    stopped = asyncio.Event()
+    pids: list[int] = []
+
+    async def ended() -> None:
+        await stopped.wait()
+
+    async def lose_the_database() -> None:
+        async with family(print) as kept:
+            kept.depend_on("postgresql", ended, tmp_path / "postgres.log")
+            await kept.start(member(tmp_path, "role"))
+            pids.append(kept.pid("role"))
+            stopped.set()
+            await asyncio.sleep(30)
+
+    with pytest.raises(CommandFailed, match=r"postgresql ended: see .*postgres\.log"):
+        await lose_the_database()
+    assert [is_alive(pid) for pid in pids] == [False]
+
+
 async def test_what_does_not_listen_is_killed(tmp_path: Path) -> None:
     """A member that ignores the request to finish ends all the same."""
     deaf = member(tmp_path, "deaf", "deaf")

@@ -315,3 +315,11 @@ def test_a_password_in_the_query_is_masked_too() -> None:
     assert [row.value for row in rows if row.name == "DATABASE_URL"] == [
         "postgresql:///payments?host=db&password=…&sslmode=require"
     ]
+
+
+def test_a_child_gets_our_environment_but_not_our_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What we start finds its own settings and none of ours, and everything else as we found it."""
+    for name, text in {"STRIPE_API_KEY": TEST_KEY, "PORT": "9000", "COLOUR_OF_THE_DAY": "green"}.items():
+        monkeypatch.setenv(name, text)
+    child = config.environment_of_child({"PORT": "9001"})
+    assert [child.get(name) for name in ("STRIPE_API_KEY", "PORT", "COLOUR_OF_THE_DAY")] == [None, "9001", "green"]

@@ -1,0 +1,59 @@
+"""Which port each part of `counterfoil up` listens on."""
+
+import socket
+from contextlib import ExitStack
+from dataclasses import dataclass, fields
+from typing import Self
+
+from counterfoil.cli.exits import CommandFailed
+
+ADDRESS = "127.0.0.1"
+"""Everything that `counterfoil up` starts is for this machine alone."""
+
+_IN_BASE_ORDER = ("gateway", "webhook_receiver", "dashboard", "worker", "outbox_publisher")
+_SANDBOX_OFFSET = 9
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """One port for each part. The dashboard's is kept free for it."""
+
+    gateway: int = 8080
+    webhook_receiver: int = 8081
+    dashboard: int = 8082
+    worker: int = 8083
+    outbox_publisher: int = 8084
+    sandbox: int = 12111
+
+    @classmethod
+    def from_base(cls, base: int) -> Self:
+        """Return the ports from `base` on, in the order of the default ones; the sandbox has `base` + 9."""
+        ports = {name: base + offset for offset, name in enumerate(_IN_BASE_ORDER)}
+        return cls(**ports, sandbox=base + _SANDBOX_OFFSET)
+
+    @classmethod
+    def free(cls) -> Self:
+        """Return ports that nothing listens on at this moment."""
+        with ExitStack() as held:
+            probes = {field.name: held.enter_context(socket.socket()) for field in fields(cls)}
+            for probe in probes.values():
+                probe.bind((ADDRESS, 0))
+            return cls(**{name: probe.getsockname()[1] for name, probe in probes.items()})
+
+    def refuse_taken(self, names: tuple[str, ...]) -> None:
+        """Raise CommandFailed, naming it, for the first of these ports that something listens on already."""
+        for name in names:
+            port = getattr(self, name)
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # what just ended does not count
+                try:
+                    probe.bind((ADDRESS, port))
+                except OSError:
+                    raise CommandFailed(
+                        f"port {port} ({name.replace('_', '-')}) is in use: stop what listens there, "
+                        "or move all ports with --port-base"
+                    ) from None
+
+    def url(self, name: str) -> str:
+        """Return the address of a part."""
+        return f"http://{ADDRESS}:{getattr(self, name)}"

@@ -1,0 +1,112 @@
+"""`counterfoil up`: everything on this machine, until interrupted."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from counterfoil.cli import terminal
+from counterfoil.cli.exits import ExitCode
+from counterfoil.cli.ports import Ports
+from counterfoil.config import Role, load_from_process
+
+if TYPE_CHECKING:
+    from counterfoil.cli.installation import Installation, Plan
+
+PORT_BASE_MAX = 65526
+"""The sandbox's port is nine above the base."""
+
+PortBase = Annotated[
+    int | None, typer.Option(min=1, max=PORT_BASE_MAX, help="First of ten ports to use instead of 8080 … and 12111.")
+]
+Home = Annotated[str, typer.Option(help="Where everything is kept. [default: COUNTERFOIL_HOME, else ./.counterfoil]")]
+
+
+def up(
+    *,
+    port_base: PortBase = None,
+    home: Home = "",
+    sandbox: Annotated[
+        bool, typer.Option("--sandbox/--no-sandbox", help="The Stripe sandbox, or Stripe itself (STRIPE_KEY …).")
+    ] = True,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show what every process logs.")] = False,
+) -> None:
+    """Run every role on this machine, with PostgreSQL and a Stripe sandbox of its own, until interrupted."""
+    settings = load_from_process(None)
+
+    from counterfoil.cli.installation import Plan
+
+    plan = Plan(
+        settings=settings,
+        home=(Path(home) if home else settings.counterfoil_home).absolute(),
+        ports=Ports.from_base(port_base) if port_base else Ports(),
+        sandbox=sandbox,
+        say=lambda line: terminal.console(err=True).print(line, style="dim"),
+        echo_logs=verbose,
+    )
+
+    import asyncio
+
+    code = asyncio.run(_until_told(plan))
+    if code is not ExitCode.DONE:
+        raise typer.Exit(code)
+
+
+async def _until_told(plan: "Plan") -> ExitCode:
+    """Run the plan until SIGINT or SIGTERM, and return the exit code."""
+    import asyncio
+    import signal
+
+    from counterfoil.cli.installation import installation
+
+    myself = asyncio.current_task()
+    assert myself is not None
+    told: list[signal.Signals] = []
+    ready = False
+    loop = asyncio.get_running_loop()
+
+    def tell(number: signal.Signals) -> None:
+        if not told:
+            plan.say("Stopping: every role finishes what is in hand …")
+            myself.cancel()
+        told.append(number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, tell, number)
+    try:
+        async with installation(plan) as here:
+            ready = True
+            _introduce(here)
+            await loop.create_future()
+    except asyncio.CancelledError:
+        if not told:
+            raise
+    plan.say("Stopped.")
+    return ExitCode.DONE if ready or told[0] is signal.SIGTERM else ExitCode.INTERRUPTED
+
+
+def _introduce(here: "Installation") -> None:
+    """Print what runs where, and what to try next."""
+    plan = here.plan
+    database = str(plan.home) if here.embedded else "DATABASE_URL"
+    rows: list[list[str]] = [
+        [role.value, plan.ports.url(role.value.replace("-", "_")), str(plan.log(role.value))] for role in Role
+    ]
+    if plan.sandbox:
+        rows.append(["stripe sandbox", plan.ports.url("sandbox"), str(plan.log("sandbox"))])
+    rows.append(["postgresql", database, str(plan.home / "postgres.log") if here.embedded else ""])
+    screen = terminal.console()
+    screen.print()
+    terminal.print_table(["what", "where", "its log"], rows)
+    screen.print("\nCounterfoil is up. In another window, try:\n", style="bold")
+    for command, what in (
+        ("counterfoil pay 19.99 EUR --card visa --watch", "a payment that succeeds"),
+        ("counterfoil pay 5.00 EUR --card declined", "one that is declined"),
+        ("counterfoil list", "all of them"),
+        ("counterfoil events --follow", "every fact as it is published"),
+    ):
+        screen.print(f"    {command:<48} {what}")
+    screen.print(
+        f"\nToken of the gateway (the commands find it by themselves): {here.token.reveal()}\n"
+        "Ctrl-C stops everything.\n"
+    )

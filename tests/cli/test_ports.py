@@ -1,0 +1,35 @@
+import socket
+from dataclasses import astuple
+
+import pytest
+
+from counterfoil.cli.exits import CommandFailed
+from counterfoil.cli.ports import ADDRESS, Ports
+
+
+def test_the_ports_people_know() -> None:
+    """Without a base, everything is where the documentation says it is."""
+    assert astuple(Ports()) == (8080, 8081, 8082, 8083, 8084, 12111)
+
+
+def test_a_base_moves_them_all() -> None:
+    """Two installations on one machine need two bases ten apart."""
+    assert astuple(Ports.from_base(20000)) == (20000, 20001, 20002, 20003, 20004, 20009)
+
+
+def test_free_ports_are_six_different_ones() -> None:
+    """Ports that the system gives out are held together until all are chosen."""
+    assert len(set(astuple(Ports.free()))) == 6
+
+
+def test_a_taken_port_is_named() -> None:
+    """The line says which port, of which part, and what to do (G14); a part that is not started may be taken."""
+    ports = Ports.free()
+    with socket.create_server((ADDRESS, ports.worker)):
+        ports.refuse_taken(("gateway", "sandbox"))
+        with pytest.raises(CommandFailed) as caught:
+            ports.refuse_taken(("gateway", "worker"))
+    assert str(caught.value) == (
+        f"port {ports.worker} (worker) is in use: stop what listens there, or move all ports with --port-base"
+    )
+    ports.refuse_taken(("worker",))
