@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import typer
 
-from counterfoil.cli import events, migrating, payments, roles, settings, tokens, up
+from counterfoil.cli import demo, events, migrating, payments, roles, settings, tokens, up
 from counterfoil.cli.exits import EXPECTED, CommandFailed, ExitCode, WrongUsage, exit_code_for, first_cause
 from counterfoil.domain.errors import CounterfoilError
 
@@ -35,6 +35,7 @@ app.command("pay")(payments.pay)
 app.command("show")(payments.show)
 app.command("list")(payments.list_payments)
 app.command("events")(events.events)
+app.command("demo")(demo.demo)
 app.command("up")(up.up)
 app.command("run")(roles.run)
 app.command("migrate")(migrating.migrate)

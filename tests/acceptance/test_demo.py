@@ -1,0 +1,60 @@
+import re
+import subprocess
+from pathlib import Path
+
+import asyncpg
+from tests.acceptance.conftest import command
+
+from counterfoil.runtime.clock import SystemClock
+from counterfoil.store import embedded
+from counterfoil.store.migrate import migrate
+
+FALSIFY = """
+CREATE FUNCTION falsify() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    NEW.amount_captured := NEW.amount - 1;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER falsified BEFORE UPDATE ON payments
+    FOR EACH ROW WHEN (NEW.amount_captured = NEW.amount) EXECUTE FUNCTION falsify();
+"""
+
+
+def demo(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command("demo", *arguments), env=environment, capture_output=True, text=True, timeout=180, check=False
+    )
+
+
+def test_the_demo_shows_two_payments_and_both_sides_agree(environment: dict[str, str], tmp_path: Path) -> None:
+    """On a machine with nothing set up, and with real keys lying about, both payments are told from end to end."""
+    lying_about = {"STRIPE_KEY": "sk_live_51NotARealKey", "DATABASE_URL": "postgresql://127.0.0.1:1/production"}
+    done = demo(environment | lying_about | {"TMPDIR": str(tmp_path)})
+    assert (done.returncode, done.stderr) == (0, "")
+    for step in (
+        r"you → gateway +POST /charge +order-\w+ +pm_card_visa\n",
+        r"Stripe → gateway +200 +to POST /v1/payment_intents\n",
+        r"on record +PaymentSucceeded #2\n",
+        r"Stripe → receiver +payment_intent\.succeeded +evt_\w+: signed, kept, read\n",
+        r"published +position 2: PaymentSucceeded\n",
+        r"gateway → you +402 +failed +Your card was declined\. \(generic_decline\)\n",
+        r"Stripe → receiver +payment_intent\.payment_failed +evt_\w+: signed, kept, read\n",
+        r"published +position 4: PaymentFailed\n",
+        r"Both sides agree on all 2 payments\.\n",
+    ):
+        assert re.search(step, done.stdout), step
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_the_demo_finds_a_row_that_lies(environment: dict[str, str], home: Path) -> None:
+    """When a row of ours says another amount than Stripe holds, the demo names the difference and exits 1."""
+    async with embedded.server(home) as server:
+        database = await asyncpg.connect(server.url)
+        await migrate(database, SystemClock().now().date())
+        await database.execute(FALSIFY)
+        await database.close()
+    done = demo(environment, "--home", str(home))
+    assert done.returncode == 1
+    assert re.search(r"differs +[\w-]+: amount_captured is 1998 in our rows and 1999 at Stripe\n", done.stdout)
+    assert re.search(r"differs +[\w-]+: amount_captured is 1998 in our API and 1999 at Stripe\n", done.stdout)
+    assert "agree on" not in done.stdout
