@@ -1,4 +1,5 @@
 import re
+import signal
 import subprocess
 from pathlib import Path
 
@@ -44,6 +45,19 @@ def test_the_demo_shows_two_payments_and_both_sides_agree(environment: dict[str,
     ):
         assert re.search(step, done.stdout), step
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupted_demo_leaves_nothing_behind(environment: dict[str, str], tmp_path: Path) -> None:
+    """Ctrl-C in the middle of the start ends with 130, and no process and no file of it remains."""
+    with subprocess.Popen(
+        command("demo"), env=environment | {"TMPDIR": str(tmp_path)}, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        while "Starting gateway" not in process.stdout.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        code = process.wait(60)
+    assert (code, list(tmp_path.iterdir())) == (130, [])
 
 
 async def test_the_demo_finds_a_row_that_lies(environment: dict[str, str], home: Path) -> None:

@@ -1,6 +1,5 @@
 """`counterfoil demo`: two payments from end to end on this machine, and both sides compared afterwards."""
 
-import contextlib
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -30,9 +29,10 @@ _PAGE: Final = 100
 
 
 def demo(*, port_base: PortBase = None, home: Home = "") -> None:
-    """Take a payment that succeeds and one that is declined, show every step, and compare with what Stripe holds.
+    """Take two payments on this machine and show every step.
 
-    Starts everything it needs on this machine and stops it again; exits 0 only if both sides agree.
+    One succeeds, one is declined. Everything that this needs is started, and stopped again. At the end our record is
+    compared with what the sandbox holds: exit 0 only if both sides agree.
     """
     import asyncio
 
@@ -72,20 +72,27 @@ async def _kept_or_fresh(home: Path | None) -> AsyncIterator[Path]:
     if home is not None:
         yield home
         return
-    import shutil
     import tempfile
-
-    from counterfoil.store import embedded
 
     fresh = Path(tempfile.mkdtemp(prefix="counterfoil-demo-"))
     try:
         yield fresh
-    except BaseException:
-        with contextlib.suppress(Exception):
-            terminal.console(err=True).print(f"What was logged is kept in {fresh / 'logs'}", style="dim")
+    except Exception:
+        terminal.console(err=True).print(f"What was logged is kept in {fresh / 'logs'}", style="dim")
         raise
-    embedded.remove(fresh)
-    shutil.rmtree(fresh)
+    except BaseException:  # interrupted: nothing is wrong with it
+        _delete(fresh)
+        raise
+    _delete(fresh)
+
+
+def _delete(home: Path) -> None:
+    import shutil
+
+    from counterfoil.store import embedded
+
+    embedded.remove(home)
+    shutil.rmtree(home)
 
 
 async def _told(here: "Installation") -> list[str]:
@@ -176,8 +183,8 @@ def _show_comparison(
 def _side(side: "Side | None") -> str:
     if side is None:
         return "nothing"
+    if not side.amount_captured and not side.captured_charges:
+        return f"{side.state}, nothing captured"
     captured = Money(side.amount_captured, side.currency).format()
-    charges = (
-        "one captured charge" if len(side.captured_charges) == 1 else f"{len(side.captured_charges)} captured charges"
-    )
-    return f"{side.state}, {captured} captured, {charges}"
+    count = len(side.captured_charges)
+    return f"{side.state}, {captured} in {count} {'charge' if count == 1 else 'charges'}"

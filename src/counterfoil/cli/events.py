@@ -28,7 +28,7 @@ def events(
     follow: Annotated[bool, typer.Option("--follow", help="Go on with new events until interrupted.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, for another program.")] = False,
 ) -> None:
-    """Print the facts of all payments in the order of their position."""
+    """Print the facts of all payments in their one order."""
     with Connection(gateway_of(load_from_process(None))) as gateway:
         source = _followed(gateway, after) if follow else _read(gateway, after)
         if as_json:

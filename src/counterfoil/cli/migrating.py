@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 
 def migrate() -> None:
-    """Bring the database to this program's schema. Safe to run at any time, and twice at once."""
+    """Bring the database to this program's schema.
+
+    Safe to run at any time, and twice at once: the second waits for the first.
+    """
     import asyncio
 
     applied = asyncio.run(_applied(load_from_process(None)))

@@ -18,7 +18,10 @@ _ROLES = ", ".join(Role)
 def run(
     role: Annotated[str, typer.Argument(help=f"One of: {_ROLES}. Without it, PAYMENTS_MODE says.")] = "",
 ) -> None:
-    """Run one role until it is told to stop (SIGTERM): then it finishes what is in hand and exits 0."""
+    """Run one role until it is told to stop.
+
+    On SIGTERM it takes no new work, finishes what is in hand within 15 s, and exits 0.
+    """
     chosen = _chosen(role)
     settings = load_from_process(chosen)
 

@@ -9,7 +9,7 @@ from counterfoil.config import shown_from_process
 
 
 def config(*, as_json: Annotated[bool, typer.Option("--json", help="One JSON array instead.")] = False) -> None:
-    """Print every setting with its value (secrets masked), where it came from, and what it is for."""
+    """Print every setting, where it came from, its purpose."""
     rows = shown_from_process()
     if as_json:
         terminal.print_json(

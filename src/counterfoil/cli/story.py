@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from counterfoil.cli import payment_text, terminal
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 SETTLE_SECONDS: Final = 20.0
 """Webhooks come within a second; where they have not come by then, something is broken, and the demo must say so."""
+
+HELD_BACK: Final = timedelta(seconds=0.3)
+"""A step is told this long after it happened, because another that happened before it may come to light later."""
 
 _LOOK_SECONDS: Final = 0.05
 _PAGE: Final = 100
@@ -137,17 +140,19 @@ class Story:
         return body
 
     async def _follow(self, payment_id: str, key: str, answer: Step) -> None:
-        """Tell each step once, in the order of time within each look, until both sides have told everything."""
-        waiting: list[Step] = [answer]
+        """Tell each step once, in the order of time, until both sides have told everything."""
+        waiting = [answer]
         try:
             async with asyncio.timeout(SETTLE_SECONDS):
-                while True:
+                is_over = False
+                while not is_over:
                     steps, is_over = await self._look(payment_id, key)
-                    for step in sorted(steps + waiting):
-                        self._tell(step)
-                    waiting = []
-                    if is_over:
-                        return
+                    settled = self._now() - HELD_BACK
+                    waiting += steps
+                    for step in sorted(waiting):
+                        if is_over or step.at < settled:
+                            self._tell(step)
+                            waiting.remove(step)
                     await asyncio.sleep(_LOOK_SECONDS)
         except TimeoutError:
             raise CommandFailed(

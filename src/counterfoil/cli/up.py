@@ -31,7 +31,10 @@ def up(
     ] = True,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show what every process logs.")] = False,
 ) -> None:
-    """Run every role on this machine, with PostgreSQL and a Stripe sandbox of its own, until interrupted."""
+    """Run everything on this machine until interrupted.
+
+    Every role, a PostgreSQL and a Stripe sandbox of its own; the other commands then find the gateway by themselves.
+    """
     settings = load_from_process(None)
 
     from counterfoil.cli.installation import Plan
