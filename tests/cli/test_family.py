@@ -1,7 +1,6 @@
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 import sys
 import textwrap
@@ -13,6 +12,7 @@ import pytest
 
 from counterfoil.cli.exits import CommandFailed
 from counterfoil.cli.family import Member, family
+from counterfoil.cli.ports import Ports
 
 SERVER = """
 import http.server, os, signal, sys
@@ -25,15 +25,8 @@ http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), http.server.SimpleHTTPRe
 """
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
-
-
 def member(folder: Path, name: str, *words: str, program: str = SERVER, irreplaceable: bool = False) -> Member:
-    port = free_port()
+    port = Ports.free().gateway
     return Member(
         name=name,
         command=(sys.executable, "-c", program, str(port), name, *words),
@@ -166,7 +159,7 @@ async def test_logs_are_said_as_they_are_written(tmp_path: Path) -> None:
 
 async def test_nothing_outlives_a_killed_owner(tmp_path: Path) -> None:
     """Even SIGKILL, which nobody can catch, leaves no member behind: first they are asked, then killed."""
-    port, deaf_port = free_port(), free_port()
+    ports = Ports.free()
     owner = textwrap.dedent(
         f"""
         import asyncio, os, sys
@@ -175,7 +168,7 @@ async def test_nothing_outlives_a_killed_owner(tmp_path: Path) -> None:
 
         async def own():
             async with family(print, drain_seconds=0.5) as kept:
-                for name, port in (("well", {port}), ("deaf", {deaf_port})):
+                for name, port in (("well", {ports.gateway}), ("deaf", {ports.worker})):
                     await kept.start(Member(
                         name=name,
                         command=(sys.executable, "-c", {SERVER!r}, str(port), name, name),

@@ -10,6 +10,8 @@ import httpx
 import pytest
 from tests.cli.waiting import until
 
+from counterfoil.cli.ports import Ports
+
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 ROLES = "gateway, webhook-receiver, worker, outbox-publisher"
@@ -45,7 +47,7 @@ def test_a_role_without_what_it_needs_does_not_start(counterfoil: Command, role:
 
 def test_a_role_runs_until_it_is_told_to_stop(counterfoil: Command, database_url: str, tmp_path: Path) -> None:
     """PAYMENTS_MODE names the role, its probes answer at HOST and PORT, and SIGTERM ends it with exit 0."""
-    settings = {"DATABASE_URL": database_url, "HOST": "127.0.0.1", "PORT": str(free_port())}
+    settings = {"DATABASE_URL": database_url, "HOST": "127.0.0.1", "PORT": str(Ports.free().gateway)}
     counterfoil("migrate", settings=settings)
     url = f"http://127.0.0.1:{settings['PORT']}"
     with subprocess.Popen(
@@ -68,13 +70,6 @@ def test_a_port_in_use_is_exit_1(counterfoil: Command, database_url: str) -> Non
         done = counterfoil("run", "outbox-publisher", settings=settings | {"PORT": str(port)})
     assert done.returncode == 1
     assert str(port) in done.stderr.splitlines()[-1]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
 
 
 def status(url: str) -> int | None:

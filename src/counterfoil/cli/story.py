@@ -63,6 +63,7 @@ class Story:
 
         self._gateway = client(here.gateway.url, here.token.reveal())
         self._sandbox = client(here.plan.ports.url("sandbox"), SANDBOX_KEY.reveal())
+        self._logs = here.plan.log("").parent
         self._screen = terminal.console()
         self._clock = SystemClock()
         self._ids = TimeOrderedIds(self._clock)
@@ -71,9 +72,16 @@ class Story:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(self, *_raised: object) -> None:
+    async def __aexit__(self, _kind: object, raised: BaseException | None, _traceback: object) -> None:
+        import httpx
+
         await self._gateway.aclose()
         await self._sandbox.aclose()
+        if isinstance(raised, httpx.HTTPError):
+            raise CommandFailed(f"the {self._name_of(raised)} stopped answering: see {self._logs}") from None
+
+    def _name_of(self, error: "httpx.HTTPError") -> str:
+        return "gateway" if error.request.url.port == self._gateway.base_url.port else "sandbox"
 
     async def take(self, title: str, card: str, money: Money) -> None:
         """Order a payment and tell each step of it until nothing more is to come.
