@@ -15,10 +15,12 @@ class Sink:
         self.batches: list[list[str]] = []
         self.running = 0
         self.most_running = 0
+        self.began = asyncio.Event()
 
     async def take(self, items: Sequence[str]) -> Sequence[str | Exception]:
         """Work on a batch; one after the other is what the batcher promises."""
         self.running += 1
+        self.began.set()
         self.most_running = max(self.most_running, self.running)
         await asyncio.sleep(0.002)
         self.running -= 1
@@ -47,8 +49,7 @@ async def test_what_comes_meanwhile_is_the_next_batch() -> None:
     sink = Sink()
     together = batcher(sink)
     first = asyncio.create_task(together.submit("first"))
-    while not sink.running:
-        await asyncio.sleep(0)
+    await sink.began.wait()
     await asyncio.gather(first, together.submit("second"), together.submit("third"))
     assert sink.batches == [["first"], ["second", "third"]]
     assert sink.most_running == 1

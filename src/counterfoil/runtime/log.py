@@ -12,8 +12,8 @@ _SHAPES: Final = re.compile(
     r"(?P<id>\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b)"
     r"|\b(?:sk|rk|pk)_(?:test|live)_\w+|\bwhsec_\w+|\bcft_[\w-]+|\bpi_\w+_secret_\w+|\b(?:\d[ -]?){13,19}\b",
 )
-"""Our ids, which stay although some are nearly all digits; and what goes: Stripe's keys and signing secrets, our tokens,
-client secrets, and whatever is as long as a card number."""
+"""Our ids, which stay although some are nearly all digits; and what goes: Stripe's keys and signing secrets, our
+tokens, client secrets, and whatever is as long as a card number."""
 
 
 def configure(level: str) -> None:
