@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -95,11 +96,15 @@ class Receiver:
     url: str = ""
     statuses: list[int] = field(default_factory=list)
     received: list[tuple[Mapping[str, str], bytes]] = field(default_factory=list)
+    arrived: asyncio.Event = field(default_factory=asyncio.Event)
+    may_answer: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def answer(self, request: web.BaseRequest) -> web.Response:
-        """Keeps a delivery and answers with the next status, or 200."""
+        """Keeps a delivery and answers, once it may, with the next status, or 200; redirects lead back here."""
         self.received.append((dict(request.headers), await request.read()))
-        return web.Response(status=self.statuses.pop(0) if self.statuses else 200)
+        self.arrived.set()
+        await self.may_answer.wait()
+        return web.Response(status=self.statuses.pop(0) if self.statuses else 200, headers={"Location": self.url})
 
 
 @pytest.fixture
@@ -124,6 +129,7 @@ async def sdk(server: Server) -> AsyncIterator[stripe.StripeClient]:
 @pytest.fixture
 async def receiver() -> AsyncIterator[Receiver]:
     receiver = Receiver()
+    receiver.may_answer.set()
     runner = web.ServerRunner(web.Server(receiver.answer, access_log=None))
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()

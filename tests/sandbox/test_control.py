@@ -71,6 +71,22 @@ async def test_a_reset_forgets_everything(http: "Http") -> None:
     assert first.body["id"] != (await http.pay(key="k")).body["id"]
 
 
+async def test_a_reset_ends_what_was_on_its_way(http: "Http", receiver: "Receiver") -> None:
+    """A delivery that a receiver was thinking about is neither logged nor tried again after a reset."""
+    receiver.may_answer.clear()
+    receiver.statuses = [500]
+    await http.post("/v1/webhook_endpoints", {"url": receiver.url, "enabled_events[]": "*"})
+    await http.post("/v1/customers")
+    await receiver.arrived.wait()
+
+    await http.post("/_sandbox/reset")
+    receiver.may_answer.set()
+    await http.advance(86_400)
+
+    assert len(receiver.received) == 1
+    assert (await http.get("/_sandbox/deliveries")).body["deliveries"] == []
+
+
 async def test_the_given_endpoint_outlives_a_reset(receiver: "Receiver") -> None:
     """What the command line set up is there again, with the same secret."""
     async with (

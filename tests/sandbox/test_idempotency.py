@@ -60,11 +60,27 @@ async def test_other_parameters_under_a_key_are_refused(http: "Http") -> None:
 
 
 async def test_a_key_belongs_to_its_endpoint(http: "Http") -> None:
-    """The same key at another address is refused."""
-    await http.post(INTENTS, "amount=500&currency=usd", key="k")
-    refused = await http.post("/v1/customers", "", key="k")
+    """The same key and parameters at another address are refused, not answered for the wrong object."""
+    one, other = [(await http.post(INTENTS, "amount=500&currency=usd")).body["id"] for _ in range(2)]
+    await http.post(f"{INTENTS}/{one}/cancel", key="k")
+
+    refused = await http.post(f"{INTENTS}/{other}/cancel", key="k")
 
     assert (refused.status, refused.error["type"]) == (400, "idempotency_error")
+    assert f"{INTENTS}/{one}/cancel" in refused.error["message"]
+
+
+async def test_what_is_found_invalid_late_is_not_kept_either(http: "Http") -> None:
+    """Too many metadata keys show only beside those already there; the key is free all the same."""
+    form = "amount=500&currency=usd" + "".join(f"&metadata[a{number}]=1" for number in range(30))
+    intent = (await http.post(INTENTS, form)).body["id"]
+
+    invalid = await http.post(
+        f"{INTENTS}/{intent}", "&".join(f"metadata[b{number}]=1" for number in range(30)), key="k"
+    )
+    good = await http.post(f"{INTENTS}/{intent}", "metadata[b]=1", key="k")
+
+    assert (invalid.status, good.status, len(good.body["metadata"])) == (400, 200, 31)
 
 
 async def test_nothing_is_kept_when_nothing_was_executed(http: "Http") -> None:
