@@ -73,7 +73,7 @@ class Settings:
     """Every setting, parsed. What `SETTINGS` says about a name holds for the field of the same name."""
 
     payments_mode: Role | None
-    host: str
+    listen_address: str
     port: int
     mode: Mode
     allowed_hosts: tuple[str, ...]
@@ -351,7 +351,7 @@ _CHARGING = frozenset({Role.GATEWAY, Role.WORKER})
 SETTINGS: tuple[Setting, ...] = (
     Setting(name="PAYMENTS_MODE", parse=_one_of(Role), purpose="the role of this process, where `run` names none"),
     Setting(
-        name="HOST",
+        name="LISTEN_ADDRESS",
         parse=_host,
         default="0.0.0.0",  # noqa: S104 - in a container the port is reached from outside it, or not at all
         purpose="the address to listen at; 127.0.0.1 is this machine alone",

@@ -47,7 +47,7 @@ def test_a_role_without_what_it_needs_does_not_start(counterfoil: Command, role:
 
 def test_a_role_runs_until_it_is_told_to_stop(counterfoil: Command, database_url: str, tmp_path: Path) -> None:
     """PAYMENTS_MODE names the role, its probes answer at HOST and PORT, and SIGTERM ends it with exit 0."""
-    settings = {"DATABASE_URL": database_url, "HOST": "127.0.0.1", "PORT": str(Ports.free().gateway)}
+    settings = {"DATABASE_URL": database_url, "LISTEN_ADDRESS": "127.0.0.1", "PORT": str(Ports.free().gateway)}
     counterfoil("migrate", settings=settings)
     url = f"http://127.0.0.1:{settings['PORT']}"
     with subprocess.Popen(
@@ -63,7 +63,7 @@ def test_a_role_runs_until_it_is_told_to_stop(counterfoil: Command, database_url
 
 def test_a_port_in_use_is_exit_1(counterfoil: Command, database_url: str) -> None:
     """A role whose port is taken says which, and does not start half-way (G14)."""
-    settings = {"DATABASE_URL": database_url, "HOST": "127.0.0.1"}
+    settings = {"DATABASE_URL": database_url, "LISTEN_ADDRESS": "127.0.0.1"}
     counterfoil("migrate", settings=settings)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

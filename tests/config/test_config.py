@@ -24,7 +24,7 @@ def test_nothing_set_gives_the_defaults() -> None:
     """The command line works on a machine where nothing is set."""
     assert config.load({}, None) == Settings(
         payments_mode=None,
-        host="0.0.0.0",  # noqa: S104 - the default under test
+        listen_address="0.0.0.0",  # noqa: S104 - the default under test
         port=8080,
         mode=Mode.TEST,
         allowed_hosts=(),

@@ -135,7 +135,7 @@ def _shared_environment(plan: Plan) -> dict[str, str]:
     """
     settings = plan.settings
     own = {
-        "HOST": ADDRESS,
+        "LISTEN_ADDRESS": ADDRESS,
         "MODE": settings.mode.value,
         "LOG_LEVEL": settings.log_level.value,
         "ALLOWED_HOSTS": ",".join(settings.allowed_hosts or ("127.0.0.1", "localhost")),

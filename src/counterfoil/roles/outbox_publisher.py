@@ -38,11 +38,11 @@ async def run(settings: Settings, shutdown: Shutdown) -> None:
     async with open_world(settings, "outbox-publisher", largest=CONNECTIONS) as world:
         checks = probes.application([database_check(world)], REGISTRY, shutdown)
         async with asyncio.TaskGroup() as tasks, listening(url, outbox.CHANNEL, world.clock) as bell:
-            shutdown_rings = tasks.create_task(_ring_on(shutdown, bell))
+            shutdown_rings = tasks.create_task(bell.ring_on(shutdown.requested))
             publishing = tasks.create_task(_publish(url, world, bell, shutdown))
             await serve(
                 checks,
-                host=settings.host,
+                host=settings.listen_address,
                 port=settings.port,
                 body_limit_bytes=BODY_LIMIT_BYTES,
                 new_request_id=world.request_id,
@@ -50,11 +50,6 @@ async def run(settings: Settings, shutdown: Shutdown) -> None:
             )
             await asyncio.wait([publishing])
             shutdown_rings.cancel()
-
-
-async def _ring_on(shutdown: Shutdown, bell: Bell) -> None:
-    await shutdown.requested.wait()
-    bell.ring()
 
 
 async def _publish(url: str, world: World, bell: Bell, shutdown: Shutdown) -> None:

@@ -131,7 +131,7 @@ async def run(settings: Settings, shutdown: Shutdown) -> None:
                 tasks.create_task(_over_and_over(name, work, world, Bell(), shutdown))
             await serve(
                 checks,
-                host=settings.host,
+                host=settings.listen_address,
                 port=settings.port,
                 body_limit_bytes=BODY_LIMIT_BYTES,
                 new_request_id=world.request_id,
@@ -148,6 +148,7 @@ async def _over_and_over(
     shutdown: Shutdown,
 ) -> None:
     """Do the work whenever the bell rings, or a moment has passed, until asked to stop."""
+    stopping = asyncio.create_task(bell.ring_on(shutdown.requested))
     while not shutdown.requested.is_set():
         try:
             more = await work()
@@ -159,3 +160,4 @@ async def _over_and_over(
         if not more:
             await bell.wait(IDLE_SECONDS)
             await world.clock.sleep(GATHER_SECONDS)
+    stopping.cancel()

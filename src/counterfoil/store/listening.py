@@ -24,6 +24,11 @@ class Bell:
         """Wake whoever waits, or the next who will."""
         self._rung.set()
 
+    async def ring_on(self, event: asyncio.Event) -> None:
+        """Ring once the event has happened, so that nobody sleeps through it."""
+        await event.wait()
+        self.ring()
+
     async def wait(self, seconds: float) -> None:
         """Return when rung, now or since the last wait, and after that many seconds in any case."""
         with suppress(TimeoutError):

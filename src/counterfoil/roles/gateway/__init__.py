@@ -43,7 +43,7 @@ async def run(settings: Settings, shutdown: Shutdown) -> None:
         async with tended(world):
             await serve(
                 application(gateway, list(routes)),
-                host=settings.host,
+                host=settings.listen_address,
                 port=settings.port,
                 body_limit_bytes=BODY_LIMIT_BYTES,
                 new_request_id=world.request_id,

@@ -27,7 +27,7 @@ async def run(settings: Settings, shutdown: Shutdown) -> None:
         keeping = Keeping(world)
         await serve(
             Endpoint(keeping, secrets, world.clock, otherwise=checks),
-            host=settings.host,
+            host=settings.listen_address,
             port=settings.port,
             body_limit_bytes=BODY_LIMIT_BYTES,
             new_request_id=world.request_id,
