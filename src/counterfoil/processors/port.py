@@ -60,6 +60,14 @@ class Processor(Protocol):
             Unavailable: the processor had to be asked about the method and did not answer.
         """
 
+    async def request_again(self, intent_id: str, number: int, order: Order) -> Request:
+        """Return the request for a further attempt at the payment that the processor knows by this name.
+
+        Raises:
+            MethodRefused: the payment method cannot be used for this order.
+            Unavailable: the processor had to be asked about the method and did not answer.
+        """
+
     async def send(self, request: Request, *, again: bool) -> Verdict:
         """Send a stored request and return what was heard.
 

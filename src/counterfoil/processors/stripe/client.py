@@ -13,6 +13,7 @@ from counterfoil.domain.order import Order
 from counterfoil.domain.request import Request
 from counterfoil.domain.verdict import Cause, Source, Verdict
 from counterfoil.processors.stripe import requests, verdicts
+from counterfoil.processors.stripe.requests import Call
 
 TIMEOUT_SECONDS: Final = 30
 """Stripe answers in under a second as a rule and gives up on a bank after some twenty; later than this nobody waits."""
@@ -58,21 +59,26 @@ class StripeProcessor:
             MethodRefused: Stripe does not know the method.
             Unavailable: Stripe had to be asked what kind of method it is, and did not answer.
         """
-        return_url = order.return_url or self._return_url
-        if return_url is None and not order.off_session:
-            raise InvalidRequest("return_url", "is needed, here or as RETURN_URL, unless the payment is off_session")
+        return_url = self._return_url_of(order)
         kind = await self._kind_of(order.payment_method)
         return requests.create_and_confirm(payment_id, order, kind, return_url)
 
+    async def request_again(self, intent_id: str, number: int, order: Order) -> Request:
+        """Return the request for a further attempt, from 2 on, on the intent of the first.
+
+        Raises:
+            InvalidRequest: there is no ``return_url`` and one is needed.
+            MethodRefused: Stripe does not know the method.
+            Unavailable: Stripe had to be asked what kind of method it is, and did not answer.
+        """
+        return_url = self._return_url_of(order)
+        kind = await self._kind_of(order.payment_method)
+        return requests.confirm(intent_id, number, order, kind, return_url)
+
     async def send(self, request: Request, *, again: bool) -> Verdict:
         """Send a stored request and return what was heard."""
-        call, parameters = requests.parameters_of(request)
-        assert call == "create", call
         try:
-            intent = await self._client.payment_intents.create_async(
-                parameters,  # type: ignore[arg-type]  # a stored request is what its TypedDict became as JSON
-                {"idempotency_key": request.key},
-            )
+            intent = await self._do(requests.call_of(request), request.key)
         except Exception as error:  # noqa: BLE001 - after the first byte, whatever is no explicit answer is unknown
             return _verdict_of(error, Source.ANSWER, again=again)
         return verdicts.of_intent(intent, _cause(Source.ANSWER, intent))
@@ -84,6 +90,20 @@ class StripeProcessor:
         except Exception as error:  # noqa: BLE001 - a look-up that fails for whatever reason has told us nothing
             return verdicts.of_silence(Cause(Source.LOOK_UP, _request_id(error)))
         return verdicts.of_intent(intent, _cause(Source.LOOK_UP, intent))
+
+    async def _do(self, call: Call, key: str) -> stripe.PaymentIntent:
+        intents, parameters, options = self._client.payment_intents, call.parameters, {"idempotency_key": key}
+        if call.name == "create":
+            return await intents.create_async(parameters, options)  # type: ignore[arg-type]  # its TypedDict, as stored
+        assert call.name == "confirm", call.name
+        assert call.intent_id is not None
+        return await intents.confirm_async(call.intent_id, parameters, options)  # type: ignore[arg-type]  # the same
+
+    def _return_url_of(self, order: Order) -> str | None:
+        return_url = order.return_url or self._return_url
+        if return_url is None and not order.off_session:
+            raise InvalidRequest("return_url", "is needed, here or as RETURN_URL, unless the payment is off_session")
+        return return_url
 
     async def _kind_of(self, method: str) -> str:
         """Return the type of a payment method, asking Stripe once for those whose name does not tell."""

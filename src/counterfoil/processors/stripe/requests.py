@@ -7,6 +7,7 @@ parameters into equal bytes, so a stored request sent again is the same request 
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
@@ -40,17 +41,21 @@ def create_and_confirm(payment_id: UUID, order: Order, kind: str, return_url: st
             "order_id": order.order_id,
             "event_id": order.event_id,
         },
-        "payment_method_types": [kind],
-        **_method(order.payment_method),
-        **_mandate(order.mandate),
+        **_paid_by(order, kind, return_url),
     }
     if order.customer_id is not None and order.customer_id.startswith("cus_"):
         parameters["customer"] = order.customer_id
-    if order.off_session:
-        parameters["off_session"] = True
-    else:
-        parameters["return_url"] = return_url
     return Request(key_for(order.event_id), _canonical({"call": "create", "parameters": parameters}))
+
+
+def confirm(intent_id: str, number: int, order: Order, kind: str, return_url: str | None) -> Request:
+    """Return the request that confirms the payment's PaymentIntent once more: attempt ``number``, from 2 on.
+
+    The intent keeps amount, currency and metadata from the first; only how it is paid is said anew.
+    """
+    assert number > 1, "attempt 1 creates its intent"
+    said = {"call": "confirm", "intent": intent_id, "parameters": _paid_by(order, kind, return_url)}
+    return Request(f"{key_for(order.event_id)}:{number}", _canonical(said))
 
 
 def key_for(event_id: str) -> str:
@@ -60,13 +65,29 @@ def key_for(event_id: str) -> str:
     return "sha256:" + hashlib.sha256(event_id.encode()).hexdigest()
 
 
-def parameters_of(request: Request) -> tuple[str, dict[str, Any]]:
-    """Return which call a stored request makes, and its parameters."""
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A stored request, read back: the call it makes, on which intent, with which parameters."""
+
+    name: str
+    intent_id: str | None
+    parameters: dict[str, Any]
+
+
+def call_of(request: Request) -> Call:
+    """Return the call that a stored request makes."""
     stored = json.loads(request.body)
-    call, parameters = stored["call"], stored["parameters"]
-    assert isinstance(call, str)
-    assert isinstance(parameters, dict)
-    return call, parameters
+    return Call(stored["call"], stored.get("intent"), stored["parameters"])
+
+
+def _paid_by(order: Order, kind: str, return_url: str | None) -> dict[str, Any]:
+    presence = {"off_session": True} if order.off_session else {"return_url": return_url}
+    return {
+        "payment_method_types": [kind],
+        **_method(order.payment_method),
+        **_mandate(order.mandate),
+        **presence,
+    }
 
 
 def _method(method: str) -> dict[str, Any]:

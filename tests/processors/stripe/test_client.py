@@ -1,0 +1,145 @@
+"""The port, spoken to the sandbox over HTTP."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from uuid import UUID
+
+import pytest
+import pytest_asyncio
+from tests import told
+from tests.orders import order
+
+from counterfoil.domain.errors import InvalidRequest, MethodRefused, Unavailable
+from counterfoil.domain.order import Mandate
+from counterfoil.domain.states import AttemptHappening
+from counterfoil.domain.verdict import Source
+from counterfoil.processors.stripe import requests
+from counterfoil.processors.stripe.client import StripeProcessor
+from stripe_sandbox.sandbox import Sandbox, Server
+
+KEY = "sk_test_client"
+PAYMENT = UUID("01900000-0000-7000-8000-000000000001")
+
+
+@pytest_asyncio.fixture
+async def peer() -> AsyncIterator[Server]:
+    async with Sandbox(keys=[KEY]).serve() as server:
+        yield server
+
+
+def processor_at(url: str, key: str = KEY, return_url: str | None = "https://shop.example/back") -> StripeProcessor:
+    return StripeProcessor(key, livemode=False, api_base=url, return_url=return_url)
+
+
+@pytest_asyncio.fixture
+async def stripe(peer: Server) -> AsyncIterator[StripeProcessor]:
+    processor = processor_at(peer.url)
+    yield processor
+    await processor.close()
+
+
+async def test_a_further_attempt_confirms_the_same_intent(stripe: StripeProcessor, peer: Server) -> None:
+    """After a decline: a new key, a new method, a new charge, one PaymentIntent."""
+    declined = order(method="pm_card_chargeDeclined")
+    first = await stripe.send(await stripe.request_for(PAYMENT, declined), again=False)
+    assert first.intent_id is not None
+
+    request = await stripe.request_again(first.intent_id, 2, replace(declined, payment_method="pm_card_visa"))
+    second = await stripe.send(request, again=False)
+
+    assert [first.outcome, second.outcome] == [AttemptHappening.DECLINED, AttemptHappening.CAPTURED]
+    assert (request.key, second.intent_id) == ("event-1:2", first.intent_id)
+    assert first.charge_id != second.charge_id
+    assert len(list(peer.sandbox.account().payment_intents)) == 1
+
+
+async def test_looking_up_tells_what_sending_told(stripe: StripeProcessor) -> None:
+    """The same verdict, but for its cause."""
+    sent = await stripe.send(await stripe.request_for(PAYMENT, order()), again=False)
+    assert sent.intent_id is not None
+    found = await stripe.look_up(sent.intent_id)
+    assert Source.LOOK_UP is found.cause.source
+    assert sent == replace(found, cause=sent.cause)
+
+
+async def test_looking_up_what_is_not_there_tells_nothing(stripe: StripeProcessor) -> None:
+    """A look-up that fails is silence, never a failure of the payment."""
+    assert AttemptHappening.UNKNOWN is (await stripe.look_up("pi_nowhere")).outcome
+
+
+async def test_a_wrong_key_fails_no_payment(peer: Server) -> None:
+    """Stripe refuses us, not the customer: the outcome is open, and a person is called."""
+    wrong = processor_at(peer.url, key="sk_test_another")
+    verdict = await wrong.send(await wrong.request_for(PAYMENT, order()), again=False)
+    await wrong.close()
+    assert AttemptHappening.UNKNOWN is verdict.outcome
+    assert verdict.alarm is not None
+
+
+async def test_a_method_is_asked_about_once(stripe: StripeProcessor, peer: Server) -> None:
+    """A pm_… does not say what it is; Stripe is asked, and the answer kept."""
+    known = await stripe.send(await stripe.request_for(PAYMENT, order()), again=False)
+    assert known.intent_id is not None
+    (made,) = [method["id"] for method in peer.sandbox.account().payment_methods]
+    for _ in range(2):
+        request = await stripe.request_for(PAYMENT, order(method=made))
+        assert requests.call_of(request).parameters["payment_method_types"] == ["card"]
+    assert len([entry for entry in peer.sandbox.log if entry.path.startswith("/v1/payment_methods/")]) == 1
+
+
+async def test_a_method_stripe_does_not_know_is_refused(stripe: StripeProcessor) -> None:
+    """Before anything is kept or sent."""
+    with pytest.raises(MethodRefused):
+        await stripe.request_for(PAYMENT, order(method="pm_1NoSuchMethod"))
+
+
+async def test_not_to_be_told_about_a_method_is_nobodys_refusal() -> None:
+    """With Stripe away the caller may come again; the order is not at fault."""
+    away = processor_at("http://127.0.0.1:9")
+    with pytest.raises(Unavailable):
+        await away.request_for(PAYMENT, order(method="pm_1AskStripe"))
+    await away.close()
+
+
+async def test_a_customer_who_is_there_needs_a_way_back(peer: Server) -> None:
+    """Without return_url a 3-D Secure redirect could lead nowhere; off session nobody is redirected."""
+    nowhere = processor_at(peer.url, return_url=None)
+    with pytest.raises(InvalidRequest, match="return_url"):
+        await nowhere.request_for(PAYMENT, order())
+    alone = await nowhere.request_for(PAYMENT, order(off_session=True))
+    back = await nowhere.request_for(PAYMENT, order(return_url="https://shop.example/order-1"))
+    await nowhere.close()
+    ways = [requests.call_of(request).parameters.get("return_url") for request in (alone, back)]
+    assert [None, "https://shop.example/order-1"] == ways
+
+
+async def test_equal_orders_become_equal_bytes(stripe: StripeProcessor) -> None:
+    """Stored and sent again, a request must be the same request to Stripe."""
+    placed = order(metadata={"b": "2", "a": "ä"})
+    requests_made = [await stripe.request_for(PAYMENT, placed) for _ in range(2)]
+    assert requests_made[0] == requests_made[1]
+    assert len(requests_made[0].digest) == 32
+
+
+async def test_a_mandate_goes_as_its_id_or_as_the_consent(stripe: StripeProcessor) -> None:
+    """Bank debits need one or the other."""
+    by_id = requests.create_and_confirm(PAYMENT, order(mandate=Mandate(id="mandate_1")), "us_bank_account", None)
+    given = Mandate(accepted_at=told.START, ip_address="192.0.2.1", user_agent="test")
+    by_consent = requests.create_and_confirm(PAYMENT, order(mandate=given), "us_bank_account", None)
+    expected = {
+        "customer_acceptance": {
+            "type": "online",
+            "accepted_at": 1772366400,
+            "online": {"ip_address": "192.0.2.1", "user_agent": "test"},
+        },
+    }
+    assert requests.call_of(by_id).parameters["mandate"] == "mandate_1"
+    assert expected == requests.call_of(by_consent).parameters["mandate_data"]
+    assert stripe.livemode is False
+
+
+async def test_only_stripes_own_customers_are_named(stripe: StripeProcessor) -> None:
+    """A customer id of ours means nothing to Stripe."""
+    theirs = requests.call_of(await stripe.request_for(PAYMENT, order(customer_id="cus_1")))
+    ours = requests.call_of(await stripe.request_for(PAYMENT, order(customer_id="42")))
+    assert (theirs.parameters.get("customer"), ours.parameters.get("customer")) == ("cus_1", None)
