@@ -54,3 +54,6 @@ lock: setup-dev  ## renew the lock files (hashes, no registry addresses)
 	@$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 --extra embedded pyproject.toml -o requirements.lock
 	@$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 --extra embedded --group dev pyproject.toml -c requirements.lock -o requirements-dev.lock
 	@echo "uv==$$($(BIN)/uv --version | cut -d' ' -f2)" | $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 - -o requirements-uv.lock
+
+diagram: setup  ## draw docs/concepts/states.md from the state machine's tables
+	@$(BIN)/python -c 'from pathlib import Path; from counterfoil.domain.pictures import states_page; Path("docs/concepts/states.md").write_text(states_page(), "utf-8")'
