@@ -110,7 +110,7 @@ async def test_a_customer_who_is_there_needs_a_way_back(peer: Server) -> None:
     back = await nowhere.request_for(PAYMENT, order(return_url="https://shop.example/order-1"))
     await nowhere.close()
     ways = [requests.call_of(request).parameters.get("return_url") for request in (alone, back)]
-    assert [None, "https://shop.example/order-1"] == ways
+    assert ways == [None, "https://shop.example/order-1"]
 
 
 async def test_equal_orders_become_equal_bytes(stripe: StripeProcessor) -> None:
