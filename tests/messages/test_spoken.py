@@ -8,9 +8,9 @@ from uuid import UUID
 
 import pytest
 
-from counterfoil.domain.facts import Fact, FactName
+from counterfoil.domain.facts import FactName
 from counterfoil.domain.money import Money
-from counterfoil.domain.payment import Attempt, Payment
+from counterfoil.domain.payment import Attempt, Fact, Payment
 from counterfoil.domain.states import AttemptState
 from counterfoil.domain.verdict import Action, Cause, Decline, FailureReason, Source
 from counterfoil.messages.payment_failed import REASONS

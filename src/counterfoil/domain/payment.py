@@ -6,7 +6,7 @@ from enum import StrEnum, unique
 from typing import Final
 from uuid import UUID
 
-from counterfoil.domain.facts import ON_ENTERING, Fact, FactName
+from counterfoil.domain.facts import ON_ENTERING, FactName
 from counterfoil.domain.money import Money
 from counterfoil.domain.states import FINAL, PAYMENT_RULES, AttemptHappening, AttemptState, PaymentState, Standing, move
 from counterfoil.domain.verdict import Action, Cause, Decline, Source, Verdict
@@ -98,6 +98,16 @@ class Payment:
             if attempt.charge_id == charge_id:
                 return attempt
         return next((attempt for attempt in self.attempts if attempt.charge_id is None), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One thing that became true. ``payment`` is how the payment stood right after, its ``version`` this fact's."""
+
+    name: FactName
+    payment: Payment
+    at: datetime
+    cause: Cause
 
 
 @dataclass(frozen=True, slots=True)

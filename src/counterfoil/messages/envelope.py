@@ -6,7 +6,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
-from counterfoil.domain.facts import Fact
+from counterfoil.domain.payment import Fact
 
 
 class FactMessage(BaseModel):

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Self
 
-from counterfoil.domain.facts import Fact
+from counterfoil.domain.payment import Fact
 from counterfoil.messages.envelope import FactMessage, common
 
 

@@ -6,7 +6,7 @@ from enum import StrEnum, unique
 from types import MappingProxyType
 from typing import Final, Self
 
-from counterfoil.domain.facts import Fact
+from counterfoil.domain.payment import Fact
 from counterfoil.domain.verdict import FailureReason
 from counterfoil.messages.envelope import FactMessage, common
 

@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from counterfoil.domain.facts import Fact, FactName
+from counterfoil.domain.facts import FactName
+from counterfoil.domain.payment import Fact
 from counterfoil.messages.envelope import FactMessage
 from counterfoil.messages.payment_action_required import PaymentActionRequired
 from counterfoil.messages.payment_authorized import PaymentAuthorized

@@ -7,10 +7,9 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from counterfoil.domain.facts import Fact
 from counterfoil.domain.money import Money
 from counterfoil.domain.order import Order
-from counterfoil.domain.payment import Advance, Attempt, CaptureMethod, Payment
+from counterfoil.domain.payment import Advance, Attempt, CaptureMethod, Fact, Payment
 from counterfoil.domain.request import Request
 from counterfoil.domain.states import AttemptState, PaymentState
 from counterfoil.domain.verdict import Action, Decline, FailureReason

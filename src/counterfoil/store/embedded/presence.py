@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from counterfoil.store.embedded_place import Place
+from counterfoil.store.embedded.place import Place
 
 
 def owner_lock(home: Path) -> Path:

@@ -1,16 +1,4 @@
-"""The embedded server: a real PostgreSQL from a wheel, for a machine with nothing set up.
-
-We use the wheel's programs only and own everything else: the cluster, the child process, its port, its end.
-
-- **One owner.** `HOME/postgres.owner` is locked by the process that runs the server; a second start joins or is told.
-- **One server.** `HOME/postgres.lock` is locked by the server's own processes, which inherit it. Once we hold it, no
-  process of an earlier server of ours is left, whatever a pid file says.
-- **No survivor.** The server is the child of a keeper (`embedded_keeper.py`) that stops it when its owner is gone.
-- **Loopback and a password.** TCP on 127.0.0.1, SCRAM: a Unix socket's path may have 107 bytes only, and its folder
-  would have to be open to a root whose server runs as another account.
-
-Durability is not relaxed: fsync, full-page writes and synchronous commit are on, pages have checksums.
-"""
+"""The embedded server: started, joined, stopped. The package says what holds."""
 
 import asyncio
 import contextlib
@@ -29,21 +17,9 @@ from pathlib import Path
 import asyncpg
 
 from counterfoil.runtime.ids import secret_text
-from counterfoil.store import embedded_keeper, embedded_place
-from counterfoil.store import embedded_presence as presence
-from counterfoil.store.embedded_place import Account, AlreadyRunning, EmbeddedError, NotInstalled, Place, StartFailed
-
-__all__ = [
-    "AlreadyRunning",
-    "EmbeddedError",
-    "EmbeddedServer",
-    "NotInstalled",
-    "StartFailed",
-    "joined_or_started",
-    "remove",
-    "running",
-    "server",
-]
+from counterfoil.store.embedded import keeper, presence
+from counterfoil.store.embedded import place as places
+from counterfoil.store.embedded.place import Account, AlreadyRunning, Place, StartFailed
 
 ADDRESS = "127.0.0.1"
 ROLE = DATABASE = "counterfoil"
@@ -160,7 +136,7 @@ async def running(home: Path) -> str | None:
 def _url_in_use(home: Path) -> str | None:
     """The URL of the server that says it is ready, if it has an owner: one without is about to be stopped."""
     home = home.resolve()
-    place = embedded_place.located(home) if presence.is_owned(home) else None
+    place = places.located(home) if presence.is_owned(home) else None
     port = presence.ready_port(place) if place else None
     return _url(home, port) if port else None
 
@@ -203,14 +179,14 @@ def remove(home: Path) -> None:
                 if lock is None:
                     raise AlreadyRunning(f"the database of {home} is in use: stop its owner first")
                 stack.enter_context(presence.letting_go(lock))
-            embedded_place.delete(home)
+            places.delete(home)
             (home / PASSWORD).unlink(missing_ok=True)
 
 
 async def _started(home: Path, port: int | None) -> EmbeddedServer:
     """Start the server of a home that we own."""
-    place = await asyncio.to_thread(embedded_place.prepared, home)
-    folder = await asyncio.to_thread(embedded_place.programs, place.account)
+    place = await asyncio.to_thread(places.prepared, home)
+    folder = await asyncio.to_thread(places.programs, place.account)
     with presence.letting_go(await _vacated(home, place)) as lock:
         _clear_pid_file(place)
         if not place.data.exists():
@@ -258,7 +234,7 @@ def _write_secret(path: Path, secret: str, account: Account | None) -> None:
     try:
         os.write(descriptor, f"{secret}\n".encode())
         if account is not None:
-            embedded_place.give(descriptor, account)
+            places.give(descriptor, account)
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
@@ -295,7 +271,7 @@ def _spawn(home: Path, place: Place, folder: Path, port: int, lock: int) -> "sub
     log.touch(mode=0o600)
     with log.open("ab") as output:
         return subprocess.Popen(  # noqa: S603 - our own program and the wheel's, no argument from outside
-            [sys.executable, "-I", "-S", embedded_keeper.__file__]
+            [sys.executable, "-I", "-S", keeper.__file__]
             + [str(part) for part in (place.account.uid, place.account.gid, lock)]
             + [str(folder / "postgres"), "-D", str(place.data), *options],
             env=ENVIRONMENT,

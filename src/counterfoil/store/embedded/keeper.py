@@ -1,6 +1,6 @@
 """The keeper: the process between an owner and its embedded server. Started by path, never imported by the platform.
 
-    python -I -S embedded_keeper.py UID GID LOCK_FD COMMAND …
+    python -I -S keeper.py UID GID LOCK_FD COMMAND …
 
 It becomes the given account, starts the command, and waits for whichever ends first. Its standard input is a pipe
 whose only write end the owner holds: when the owner exits, however it dies, the kernel closes that end, the keeper
