@@ -1,16 +1,25 @@
 import asyncio
+import json
+import sys
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
 import stripe
 from aiohttp import web
+from tests.sandbox import openapi
 
 from stripe_sandbox.clock import Clock
 from stripe_sandbox.ids import Ids
 from stripe_sandbox.sandbox import Sandbox, Server
+
+if sys.version_info >= (3, 12):
+    from typing import override
+else:
+    from typing_extensions import override
 
 NOON = 1_750_000_000.0
 """Where the sandbox's clock stands still unless a test moves it."""
@@ -53,6 +62,7 @@ class Http:
         ) as answer:
             text = await answer.text()
             body = await answer.json() if answer.content_type == "application/json" else text
+            openapi.check_answer(method, path, answer.status, body)
             return Reply(answer.status, answer.headers, body)
 
     async def get(self, path: str, **headers: str) -> Reply:
@@ -89,6 +99,19 @@ class Http:
         return [event["type"] for event in reversed(events)]
 
 
+class CheckedTransport(stripe.AIOHTTPClient):
+    """The SDK's own transport; what it brings is held against Stripe's OpenAPI file before the SDK sees it."""
+
+    @override
+    async def request_async(
+        self, method: str, url: str, headers: Mapping[str, str], post_data: Any = None
+    ) -> tuple[Any, int, Any]:
+        """Sends a request as the SDK's transport does."""
+        content, status, answered = await super().request_async(method, url, headers, post_data)
+        openapi.check_answer(method.upper(), urlsplit(url).path, status, json.loads(content))
+        return content, status, answered
+
+
 @dataclass(slots=True)
 class Receiver:
     """A real HTTP server that takes deliveries and answers what it is told to."""
@@ -101,7 +124,9 @@ class Receiver:
 
     async def answer(self, request: web.BaseRequest) -> web.Response:
         """Keeps a delivery and answers, once it may, with the next status, or 200; redirects lead back here."""
-        self.received.append((dict(request.headers), await request.read()))
+        body = await request.read()
+        openapi.check_event(json.loads(body))
+        self.received.append((dict(request.headers), body))
         self.arrived.set()
         await self.may_answer.wait()
         return web.Response(status=self.statuses.pop(0) if self.statuses else 200, headers={"Location": self.url})
@@ -121,7 +146,7 @@ async def http(server: Server) -> AsyncIterator[Http]:
 
 @pytest.fixture
 async def sdk(server: Server) -> AsyncIterator[stripe.StripeClient]:
-    transport = stripe.AIOHTTPClient()
+    transport = CheckedTransport()
     yield stripe.StripeClient(KEY, base_addresses={"api": server.url}, http_client=transport, max_network_retries=0)
     await transport.close_async()  # type: ignore[no-untyped-call]  # the SDK leaves this one untyped
 
