@@ -62,6 +62,7 @@ class Account:
         """Set by a reset: what was still under way for this account is void."""
         self.payment_intents = Records()
         self.charges = Records()
+        self.refunds = Records()
         self.balance_transactions = Records()
         self.customers = Records()
         self.payment_methods = Records()

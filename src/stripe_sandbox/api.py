@@ -27,12 +27,14 @@ from stripe_sandbox.resources import (
     mandates,
     payment_intents,
     payment_methods,
+    refunds,
     webhook_endpoints,
 )
 
 OPERATIONS: Final = (
     *payment_intents.OPERATIONS,
     *charges.OPERATIONS,
+    *refunds.OPERATIONS,
     *customers.OPERATIONS,
     *payment_methods.OPERATIONS,
     *mandates.OPERATIONS,

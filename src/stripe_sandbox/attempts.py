@@ -4,9 +4,11 @@ Source: https://docs.stripe.com/payments/paymentintents/lifecycle, /payments/3d-
 /declines. Every function leaves the account in its new state before it returns or raises.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from stripe_sandbox import refunding
 from stripe_sandbox.account import TIME, Account, Cause, Challenge
 from stripe_sandbox.catalogue import AUTHENTICATION_REQUIRED, BankDebit, Card, Decline, ThreeDSecure
 from stripe_sandbox.errors import CARD_ERROR, INVALID_REQUEST, RefusedError, documentation
@@ -108,18 +110,49 @@ def refuse(account: Account, challenge: Challenge, cause: Cause) -> Object:
 
 def capture(account: Account, intent: Object, amount: int, cause: Cause) -> Object:
     """Takes so much of a hold and lets the rest go."""
-    charge = charges.captured(account.charges[intent["latest_charge"]], amount)
+    held = account.charges[intent["latest_charge"]]
+    charge = charges.captured(held, amount)
+    if amount < held["amount"]:
+        refunding.let_go(account, held, held["amount"] - amount, {})
     charge["balance_transaction"] = balance_transactions.record(account, charge)["id"]
     account.emit("charge.captured", account.charges.put(charge), cause)
     return _succeed(account, {**intent, "amount_capturable": 0}, charge, cause)
+
+
+def release(account: Account, charge: Object, wish: Mapping[str, Any], cause: Cause) -> Object:
+    """Lets go of a hold because its charge is refunded, which also ends the PaymentIntent behind it.
+
+    Returns:
+        the refund, which has no balance transaction.
+    """
+    refund = refunding.let_go(account, charge, charge["amount"], wish)
+    _let_go(account, charge, "charge.refunded", cause)
+    if charge["payment_intent"] is not None:
+        _end(account, account.payment_intents[charge["payment_intent"]], None, cause)
+    return refund
 
 
 def cancel(account: Account, intent: Object, reason: str | None, cause: Cause) -> Object:
     """Ends a PaymentIntent and lets go of its hold."""
     drop_challenge(account, intent["id"])
     if intent["status"] == "requires_capture":
-        charge = account.charges.put(charges.released(account.charges[intent["latest_charge"]]))
-        account.emit("charge.expired" if reason == "automatic" else "charge.refunded", charge, cause)
+        expired = reason == "automatic"
+        charge = account.charges[intent["latest_charge"]]
+        refunding.let_go(account, charge, charge["amount"], {"reason": "expired_uncaptured_charge"} if expired else {})
+        _let_go(account, charge, "charge.expired" if expired else "charge.refunded", cause)
+    return _end(account, intent, reason, cause)
+
+
+def _let_go(account: Account, charge: Object, event_type: str, cause: Cause) -> None:
+    account.emit(
+        event_type,
+        account.charges.put(charges.released(charge)),
+        cause,
+        {"amount_refunded": charge["amount_refunded"], "refunded": False},
+    )
+
+
+def _end(account: Account, intent: Object, reason: str | None, cause: Cause) -> Object:
     canceled = account.payment_intents.put(
         {
             **intent,

@@ -1,6 +1,6 @@
 """Stripe's documented test PaymentMethods and tokens, and how each behaves.
 
-Source: https://docs.stripe.com/testing, /payments/3d-secure/authentication-flow,
+Source: https://docs.stripe.com/testing (refunds: #refunds), /payments/3d-secure/authentication-flow,
 /payments/ach-direct-debit/accept-a-payment and /payments/sepa-debit/accept-a-payment. A name is what follows
 `pm_card_` and `tok_`; bank debits are named whole.
 """
@@ -29,6 +29,14 @@ class ThreeDSecure(Enum):
     REQUIRED_ON_SESSION = "required_on_session"  # already set up for payments without the customer
 
 
+class RefundCourse(Enum):
+    """What becomes of a refund to a card."""
+
+    SUCCEEDS = "succeeds"
+    PENDS = "pends"  # it succeeds, but later
+    FAILS_LATER = "fails_later"  # it seems to succeed
+
+
 @dataclass(frozen=True, slots=True)
 class Decline:
     """Why the issuer, the bank or Radar says no."""
@@ -53,6 +61,7 @@ class Card:
     risk_level: Literal["normal", "elevated", "highest"] = "normal"
     cvc_check: Literal["pass", "fail"] = "pass"
     bypasses_pending: bool = False  # the money is available at once
+    refund: RefundCourse = RefundCourse.SUCCEEDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +119,8 @@ def _cards() -> dict[str, Card]:
         "jcb": Card("jcb", "0505", three_d_secure=ThreeDSecure.UNSUPPORTED),
         "unionpay": Card("unionpay", "0005", three_d_secure=ThreeDSecure.UNSUPPORTED),
         "bypassPending": Card("visa", "0077", bypasses_pending=True),
+        "pendingRefund": Card("visa", "7726", refund=RefundCourse.PENDS),
+        "refundFail": Card("visa", "5126", refund=RefundCourse.FAILS_LATER),
         "chargeCustomerFail": Card("visa", "0341", decline=GENERIC),
         "radarBlock": Card("visa", "0019", decline=BLOCKED, risk_level="highest"),
         "riskLevelHighest": Card("visa", "4954", decline=BLOCKED, risk_level="highest"),

@@ -1,6 +1,8 @@
-"""Balance transactions: what a captured charge brings after Stripe's fee (https://docs.stripe.com/api/balance_transactions)."""
+"""Balance transactions: what charges bring after Stripe's fee, and refunds and disputes take (https://docs.stripe.com/api/balance_transactions)."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from stripe_sandbox.account import Account
@@ -22,6 +24,23 @@ AVAILABLE_SECONDS: Final = 2 * DAY_SECONDS
 """From pending to available; two business days is the usual payout speed in the US."""
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What a transaction is about: amounts in minor units, negative when they leave the balance.
+
+    `available_on` is in seconds since the epoch; `source` is the object that caused it.
+    """
+
+    source: str
+    amount: int
+    fee: int
+    type: str
+    category: str
+    available_on: int
+    description: str | None
+    fee_description: str = "Stripe processing fees"
+
+
 def fee(amount: int, type_: str) -> int:
     """Stripe's fee in minor units, half up, never above the amount."""
     if type_ == "card":
@@ -31,41 +50,86 @@ def fee(amount: int, type_: str) -> int:
 
 def record(account: Account, charge: Object) -> Object:
     """The transaction of a charge's captured amount; available after some days, at once for `bypassPending`."""
-    amount = charge["amount_captured"]
     type_ = charge["payment_method_details"]["type"]
-    cost = fee(amount, type_)
     method = payment_methods.behaviour(account, charge["payment_method"])
     at_once = isinstance(method, Card) and method.bypasses_pending
+    return _put(
+        account,
+        charge,
+        Entry(
+            source=charge["id"],
+            amount=charge["amount_captured"],
+            fee=fee(charge["amount_captured"], type_),
+            type="charge" if type_ == "card" else "payment",
+            category="charge",
+            available_on=account.clock.stamp() + (0 if at_once else AVAILABLE_SECONDS),
+            description=charge["description"],
+        ),
+    )
+
+
+def record_refund(account: Account, refund: Object, charge: Object, *, failed: bool = False) -> Object:
+    """The transaction that takes a refund from the balance, or gives it back after the refund failed.
+
+    Stripe keeps its fee (https://docs.stripe.com/refunds), so none is returned. What is refunded before it became
+    available is taken from what is still pending.
+    """
+    card = charge["payment_method_details"]["type"] == "card"
+    taken = account.balance_transactions[charge["balance_transaction"]] if charge["balance_transaction"] else None
+    available_on = 0 if taken is None else taken["available_on"]
+    if failed:
+        type_ = "refund_failure" if card else "payment_failure_refund"
+    else:
+        type_ = "refund" if card else "payment_refund"
+    return _put(
+        account,
+        charge,
+        Entry(
+            source=refund["id"],
+            amount=refund["amount"] if failed else -refund["amount"],
+            fee=0,
+            type=type_,
+            category="refund_failure" if failed else "refund",
+            available_on=max(account.clock.stamp(), available_on),
+            description=f"REFUND {'FAILURE' if failed else 'FOR CHARGE'} ({charge['description'] or charge['id']})",
+        ),
+    )
+
+
+def _put(account: Account, charge: Object, entry: Entry) -> Object:
     now = account.clock.stamp()
+    at_once = entry.available_on <= now
     transaction = account.balance_transactions.put(
         {
             "id": account.ids.new("txn"),
             "object": "balance_transaction",
-            "amount": amount,
-            "available_on": now if at_once else now + AVAILABLE_SECONDS,
+            "amount": entry.amount,
+            "available_on": entry.available_on,
             "created": now,
             "currency": charge["currency"],
-            "description": charge["description"],
+            "description": entry.description,
             "exchange_rate": None,
-            "fee": cost,
+            "fee": entry.fee,
             "fee_details": [
                 {
-                    "amount": cost,
+                    "amount": entry.fee,
                     "application": None,
                     "currency": charge["currency"],
-                    "description": "Stripe processing fees",
+                    "description": entry.fee_description,
                     "type": "stripe_fee",
                 }
-            ],
-            "net": amount - cost,
-            "reporting_category": "charge",
-            "source": charge["id"],
+            ]
+            if entry.fee
+            else [],
+            "net": entry.amount - entry.fee,
+            "reporting_category": entry.category,
+            "source": entry.source,
             "status": "available" if at_once else "pending",
-            "type": "charge" if type_ == "card" else "payment",
+            "type": entry.type,
         }
     )
     if not at_once:
-        account.schedule.after(AVAILABLE_SECONDS, lambda: _make_available(account, transaction))
+        account.schedule.after(entry.available_on - now, partial(_make_available, account, transaction))
     return transaction
 
 
