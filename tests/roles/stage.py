@@ -1,0 +1,197 @@
+"""Roles and the sandbox as what they are: processes, each on a port of its own, on a real database."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+
+KEY = "sk_test_stage"
+SECRET = "whsec_of_the_stage_0123456789"
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A process at work; ``url`` is where it listens and ``log`` what it has written to standard error."""
+
+    url: str
+    process: "subprocess.Popen[bytes]"
+    log_file: Path
+
+    def log(self) -> str:
+        """Return what it has logged so far."""
+        return self.log_file.read_text()
+
+    def terminate(self) -> None:
+        """Ask it to end, as whoever runs it does."""
+        self.process.send_signal(signal.SIGTERM)
+
+    def ended(self, seconds: float = 20.0) -> int:
+        """Return its exit code, which must come within so many seconds."""
+        return self.process.wait(seconds)
+
+    def kill(self) -> None:
+        """End it between any two instructions."""
+        self.process.kill()
+        self.process.wait(10)
+
+
+class Stage:
+    """Starts processes that share a database and a sandbox; all of them end with it."""
+
+    def __init__(self, database_url: str, folder: Path, ending: ExitStack) -> None:
+        self.database_url = database_url
+        self.folder = folder
+        self._ending = ending
+        self._sandbox_url: str | None = None
+
+    @property
+    def sandbox_url(self) -> str:
+        """Where the sandbox is; it is started when first asked for."""
+        if self._sandbox_url is None:
+            self._sandbox_url = self.start_sandbox()
+        return self._sandbox_url
+
+    def start_sandbox(self, *options: str) -> str:
+        """Start a sandbox for the roles started from now on, and return where it is."""
+        running = self._spawn("stripe-sandbox", [*_MODULE, "stripe_sandbox", "--port", "0", "--json", *options], {})
+        self._sandbox_url = str(json.loads(_first_line(running.process))["url"])
+        return self._sandbox_url
+
+    def start(self, role: str, **settings: str) -> Running:
+        """Start a role and return once it listens."""
+        running = self.launch(role, **settings)
+        until(lambda: _listens(running))
+        return running
+
+    def launch(self, role: str, **settings: str) -> Running:
+        """Start a role and return at once."""
+        port = free_port()
+        environment = {
+            "DATABASE_URL": self.database_url,
+            "HOST": "127.0.0.1",
+            "PORT": str(port),
+            "RETURN_URL": "https://shop.example/back",
+            **_NEEDED[role],
+            **settings,
+        }
+        if "STRIPE_KEY" in environment:
+            environment["STRIPE_API_BASE"] = self.sandbox_url
+        return self._spawn(role, [*_MODULE, "counterfoil", "run", role], environment, f"http://127.0.0.1:{port}")
+
+    def _spawn(self, name: str, command: list[str], settings: dict[str, str], url: str = "") -> Running:
+        log_file = self.folder / f"{name}-{free_port()}.log"
+        with log_file.open("wb") as output:
+            process = subprocess.Popen(
+                command,
+                cwd=self.folder,
+                env={"PATH": os.defpath, "LC_ALL": "C.UTF-8", "TZ": "UTC", **settings},
+                stdout=subprocess.PIPE,
+                stderr=output,
+            )
+        self._ending.callback(_end, process)
+        return Running(url, process, log_file)
+
+
+@contextmanager
+def staged(database_url: str, folder: Path) -> Iterator[Stage]:
+    """Yield a stage; whatever still runs on it at the end is killed."""
+    with ExitStack() as ending:
+        yield Stage(database_url, folder, ending)
+
+
+def until(condition: Callable[[], bool], *, seconds: float = 30.0) -> None:
+    """Return once the condition holds; fails when it does not within so many seconds."""
+    deadline = now() + seconds
+    while not condition():
+        assert now() < deadline, "waited in vain"
+        time.sleep(0.02)
+
+
+async def becomes(
+    wanted: Answer | Callable[[Answer], bool],
+    ask: Callable[[], Awaitable[Answer]],
+    *,
+    seconds: float = 30.0,
+) -> Answer:
+    """Ask until the answer is the one wanted, or one that is accepted; fails when none is within so many seconds."""
+    deadline = now() + seconds
+    while True:
+        answer = await ask()
+        if wanted(answer) if callable(wanted) else answer == wanted:
+            return answer
+        assert now() < deadline, f"waited in vain; the last answer was {answer}"
+        await asyncio.sleep(0.02)
+
+
+def now() -> float:
+    """Return seconds of the machine's own clock, which is also that of the processes."""
+    return time.monotonic()  # noqa: TID251 - processes live by the machine's clock
+
+
+def free_port() -> int:
+    """Return a port nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def order(number: int | str, **changes: Any) -> dict[str, Any]:
+    """Return the body of a charge of 19.99 euros; the same number is the same event and the same order."""
+    return {
+        "event_id": f"event-{number}",
+        "order_id": f"order-{number}",
+        "amount_cents": 1999,
+        "currency": "EUR",
+        "payment_method": "pm_card_visa",
+        **changes,
+    }
+
+
+def ready(running: Running) -> tuple[int, Any]:
+    """Return what a role says of its readiness."""
+    answer = httpx.get(f"{running.url}/readyz", trust_env=False, timeout=10)
+    return answer.status_code, answer.json()
+
+
+def _listens(running: Running) -> bool:
+    assert running.process.poll() is None, running.log()
+    try:
+        return httpx.get(f"{running.url}/healthz", trust_env=False).status_code == httpx.codes.OK
+    except httpx.TransportError:
+        return False
+
+
+def _first_line(process: "subprocess.Popen[bytes]") -> bytes:
+    assert process.stdout is not None
+    return process.stdout.readline()
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    if process.poll() is None:
+        process.kill()
+        process.wait(10)
+    if process.stdout is not None:
+        process.stdout.close()
+
+
+_MODULE = [sys.executable, "-m"]
+_NEEDED: dict[str, dict[str, str]] = {
+    "gateway": {"STRIPE_KEY": KEY},
+    "worker": {"STRIPE_KEY": KEY},
+    "webhook-receiver": {"STRIPE_WEBHOOK_SECRETS": SECRET},
+    "outbox-publisher": {},
+}
