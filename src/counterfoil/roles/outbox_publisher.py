@@ -11,7 +11,7 @@ from counterfoil.domain.errors import Unavailable
 from counterfoil.journey import announce
 from counterfoil.roles import probes
 from counterfoil.roles.serving import serve
-from counterfoil.roles.tending import database_check
+from counterfoil.roles.tending import database_check, tended
 from counterfoil.roles.world import World, open_world
 from counterfoil.runtime.metrics import FACTS_PUBLISHED, LEADS, REGISTRY
 from counterfoil.runtime.shutdown import Shutdown
@@ -35,7 +35,7 @@ async def run(settings: Settings, shutdown: Shutdown) -> None:
     """Publish until asked to stop; a round begun is finished."""
     assert settings.database_url is not None
     url = settings.database_url.reveal()
-    async with open_world(settings, "outbox-publisher", largest=CONNECTIONS) as world:
+    async with open_world(settings, "outbox-publisher", largest=CONNECTIONS) as world, tended(world):
         checks = probes.application([database_check(world)], REGISTRY, shutdown)
         async with asyncio.TaskGroup() as tasks, listening(url, outbox.CHANNEL, world.clock) as bell:
             shutdown_rings = tasks.create_task(bell.ring_on(shutdown.requested))
@@ -67,6 +67,8 @@ async def _publish(url: str, world: World, bell: Bell, shutdown: Shutdown) -> No
                 await connection.close(timeout=CONNECT_SECONDS)
         except (Unavailable, *UNREACHABLE) as error:
             _log.warning("publisher.interrupted", why=type(error).__name__)
+        except Exception:  # noqa: BLE001 - the role's edge: it is recorded, and the lead is sought anew
+            _log.exception("publisher.failed")
         await bell.wait(IDLE_SECONDS)
 
 

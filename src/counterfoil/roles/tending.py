@@ -47,25 +47,42 @@ def database_check(world: World) -> Check:
 
 
 async def tend(world: World) -> None:
-    """Keep the partitions made ahead, for as long as the role runs; a store that is away is waited for.
+    """Keep the partitions made ahead, for as long as the role runs; a store that is away is waited for, and said so.
 
     Raises:
         Misconfigured: the server cannot keep our promises; the role must not go on.
     """
-    promised = False
+    promised, told = False, ""
     while True:
+        why = ""
         try:
             async with unavailable_when_down(), world.pool.acquire() as connection:
                 if not promised:
                     await demand_promises(connection)
                     promised = True
                 made = await partitions.make_partitions(connection, world.clock.now().date())
-        except (Unavailable, *NOT_MIGRATED):
-            await world.clock.sleep(AGAIN_SECONDS)
-        else:
             if made:
                 _log.info("store.partitions", made=made)
-            await world.clock.sleep(TEND_SECONDS)
+        except Unavailable as error:
+            why = str(error)
+        except Misconfigured:
+            raise
+        except Exception as error:  # noqa: BLE001 - the role's edge: recorded, and the role outlives it
+            why = type(error).__name__
+        why = await _lacking(world) or why
+        if why and why != told:
+            _log.error("store.not_ready", why=why)
+        told = why
+        await world.clock.sleep(AGAIN_SECONDS if why else TEND_SECONDS)
+
+
+async def _lacking(world: World) -> str:
+    """Return what the store lacks, in the words of readiness; empty where it lacks nothing."""
+    try:
+        await database_check(world).run()
+    except (Misconfigured, Unavailable) as error:
+        return str(error)
+    return ""
 
 
 @asynccontextmanager

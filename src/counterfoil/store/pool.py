@@ -98,6 +98,8 @@ UNREACHABLE: Final = (
     asyncpg.TooManyConnectionsError,
     asyncpg.QueryCanceledError,
     asyncpg.LockNotAvailableError,
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
 )
 """What the driver raises when the store cannot do its work now and may be able to later."""
 
@@ -114,8 +116,8 @@ DATA_ERRORS: Final = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationErr
 
 @asynccontextmanager
 async def unavailable_when_down() -> AsyncIterator[None]:
-    """Turn whatever means "the store cannot now" into Unavailable."""
+    """Turn whatever means "the store cannot now" into Unavailable; a store that waits for its migration is one."""
     try:
         yield
-    except UNREACHABLE as error:
+    except (*UNREACHABLE, *NOT_MIGRATED) as error:
         raise Unavailable("database") from error
