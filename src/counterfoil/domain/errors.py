@@ -81,10 +81,10 @@ class AmountRefused(Refused):
 
 
 class MethodRefused(Refused):
-    """No payment method that could be used: name another one."""
+    """No payment method that could be used: name another one. `why` follows the field's name in a sentence."""
 
     def __init__(self, why: str) -> None:
-        super().__init__(why, field="payment_method")
+        super().__init__(f"payment_method {why}", field="payment_method")
 
 
 class IdempotencyKeyReused(Refused):

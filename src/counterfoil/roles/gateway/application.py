@@ -7,15 +7,24 @@ from typing import Annotated, Any, Final
 from uuid import UUID
 
 import pydantic_core
+import structlog
 from fastapi import Depends, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import StreamingResponse
 from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute
 
-from counterfoil.domain.errors import CounterfoilError, InvalidRequest, MethodRefused, NotFound
+from counterfoil.domain.errors import (
+    AmountRefused,
+    CounterfoilError,
+    InvalidRequest,
+    MethodRefused,
+    NotFound,
+    Unavailable,
+)
 from counterfoil.domain.states import PaymentState
 from counterfoil.messages.decoding import decode
+from counterfoil.messages.field_types import ExternalId
 from counterfoil.messages.order_placed import OrderPlaced
 from counterfoil.roles.gateway import shapes
 from counterfoil.roles.gateway.authentication import Doorkeeper, Forbidden, Unauthorized
@@ -27,7 +36,7 @@ from counterfoil.runtime.metrics import CHARGES
 from counterfoil.runtime.shutdown import Shutdown
 from counterfoil.store import reading
 from counterfoil.store.pool import unavailable_when_down
-from counterfoil.store.reading import PaymentView, Wanted
+from counterfoil.store.reading import PaymentView, PublishedFact, Wanted
 from counterfoil.store.tokens import Scope
 
 MOST_PER_PAGE: Final = 100
@@ -39,6 +48,8 @@ FOLLOW_SECONDS: Final = 0.25
 SILENCE_SECONDS: Final = 15.0
 """After this a follower gets a comment, so that proxies do not take the stream for dead."""
 
+
+_log = structlog.get_logger()
 
 _POSITION: Final = re.compile(r"[0-9]{1,18}", re.ASCII)
 
@@ -94,7 +105,12 @@ def _charge_route(app: FastAPI, gateway: Gateway) -> None:
         order = placed.order(gateway.default_method)
         if order is None:
             raise MethodRefused("is missing, and there is no default to charge instead")
-        charged = await gateway.charging.charge(order)
+        try:
+            charged = await gateway.charging.charge(order)
+        except AmountRefused as refusal:
+            if refusal.field == "amount":
+                refusal.field = "amount_cents"  # as the caller wrote it
+            raise
         status = shapes.status_of(charged.payment)
         CHARGES.labels(status).inc()
         headers = {"Idempotent-Replayed": "true"} if charged.repeated else {}
@@ -113,8 +129,8 @@ def _payment_routes(app: FastAPI, gateway: Gateway) -> None:
         limit: Annotated[int, Query(ge=1, le=MOST_PER_PAGE)] = 20,
         cursor: UUID | None = None,
         status: PaymentState | None = None,
-        order_id: str | None = None,
-        customer_id: str | None = None,
+        order_id: ExternalId | None = None,
+        customer_id: ExternalId | None = None,
     ) -> Response:
         """List payments, newest first; ``next_cursor`` is the cursor of the following page, null on the last."""
         wanted = Wanted(status.value if status else None, order_id, customer_id)
@@ -138,7 +154,7 @@ def _payment_routes(app: FastAPI, gateway: Gateway) -> None:
         return _json({"payment_id": str(view.id), "entries": [shapes.entry(line) for line in entries]})
 
     @app.get("/orders/{order_id}/payment", dependencies=may_read)
-    async def payment_of_order(order_id: str) -> Response:
+    async def payment_of_order(order_id: ExternalId) -> Response:
         """Show the live payment of an order, else its latest."""
         async with unavailable_when_down():
             view = await reading.payment_of_order(gateway.world.pool, order_id)
@@ -158,18 +174,28 @@ def _event_route(app: FastAPI, gateway: Gateway) -> None:
         if "text/event-stream" in request.headers.get("accept", ""):
             resumed = _POSITION.fullmatch(request.headers.get("last-event-id", ""))
             position = int(resumed[0]) if resumed else after
-            return StreamingResponse(_followed(gateway, position), media_type="text/event-stream")
+            return StreamingResponse(_followed(gateway, request, position), media_type="text/event-stream")
         async with unavailable_when_down():
             found = await reading.facts_after(gateway.world.pool, after, limit)
         return _json({"events": [shapes.fact(one) for one in found], "next": found[-1].position if found else after})
 
 
-async def _followed(gateway: Gateway, position: int) -> AsyncIterator[bytes]:
-    """Yield facts as server-sent events (WHATWG HTML, section 9.2), as they are published, until we stop."""
+async def _followed(gateway: Gateway, request: Request, position: int) -> AsyncIterator[bytes]:
+    """Yield facts as server-sent events (WHATWG HTML, section 9.2), as they are published, until we stop.
+
+    A store that is away is silence. A token that is revoked ends the stream, as it would end a request.
+    """
     silent_seconds = 0.0
     while not gateway.shutdown.requested.is_set():
-        async with unavailable_when_down():
-            found = await reading.facts_after(gateway.world.pool, position, MOST_PER_PAGE)
+        found: list[PublishedFact] = []
+        try:
+            await _admit(gateway, Scope.READ)(request)
+            async with unavailable_when_down():
+                found = await reading.facts_after(gateway.world.pool, position, MOST_PER_PAGE)
+        except (Unauthorized, Forbidden):
+            return
+        except Unavailable:
+            _log.warning("events.waiting", position=position)
         for one in found:
             position = one.position
             data = pydantic_core.to_json(shapes.fact(one)).decode()
@@ -207,10 +233,11 @@ def _demand_json(request: Request) -> None:
         raise HTTPException(415)
 
 
-async def _refused(_request: Request, error: Exception) -> Response:
+async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, CounterfoilError)
     problem = problem_of(error)
-    CHARGES.labels(problem.status_code).inc()
+    if request.url.path == "/charge":
+        CHARGES.labels(problem.status_code).inc()
     return response(problem)
 
 
