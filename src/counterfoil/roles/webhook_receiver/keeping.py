@@ -69,7 +69,7 @@ class Keeping:
         _log.error("webhook.quarantined", why=unreadable.reason)
         NOTICES_RECEIVED.labels("quarantined").inc()
         world = self._world
-        async with unavailable_when_down(), world.pool.acquire() as connection:
+        async with unavailable_when_down(), asyncio.timeout(ANSWER_SECONDS), world.pool.acquire() as connection:
             await notices.quarantine(connection, [unreadable], world.ids, world.clock.now())
 
     async def drain(self) -> None:
