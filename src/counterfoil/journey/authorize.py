@@ -17,6 +17,7 @@ from counterfoil.domain.states import AttemptState
 from counterfoil.domain.verdict import Verdict
 from counterfoil.processors.port import Processor
 from counterfoil.runtime.ids import Ids
+from counterfoil.runtime.metrics import ALARMS, PROCESSOR_CALLS
 from counterfoil.store import payments
 from counterfoil.store.payments import Claim, Held
 from counterfoil.store.pool import Pool, unavailable_when_down
@@ -78,7 +79,9 @@ async def claim_due(pool: Pool, ids: Ids, owner: str, now: datetime) -> list[Sen
 async def call(processor: Processor, sending: Sending) -> Heard:
     """Send the attempt's request and return what was heard. Holds no transaction and no connection."""
     verdict = await processor.send(sending.request, again=sending.again)
+    PROCESSOR_CALLS.labels("send", verdict.outcome.value).inc()
     if verdict.alarm is not None:
+        ALARMS.labels("authorize").inc()
         _log.error("authorize.alarm", payment_id=str(sending.payment_id), attempt=sending.number, alarm=verdict.alarm)
     return Heard(sending, verdict)
 

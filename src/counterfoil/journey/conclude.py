@@ -11,6 +11,7 @@ import structlog
 from counterfoil.domain.payment import Advance, ask_soon, hear
 from counterfoil.processors.port import NotAnEvent, NoticeReader, Silence, Word
 from counterfoil.runtime.ids import Ids
+from counterfoil.runtime.metrics import ALARMS
 from counterfoil.store import notices, payments
 from counterfoil.store.notices import NoticeState, Settled, Taken
 from counterfoil.store.pool import DATA_ERRORS, Connection, Pool, unavailable_when_down
@@ -74,6 +75,7 @@ async def _alone(pool: Pool, notice: Taken, outcome: _Batch, ids: Ids, now: date
         async with pool.acquire() as connection, connection.transaction():
             await _conclude(connection, await notices.take_these(connection, [notice.id], now), batch, ids, now)
     except DATA_ERRORS as error:
+        ALARMS.labels("conclude").inc()
         _log.error("conclude.unrecordable", event_id=notice.id.event_id, why=type(error).__name__)
         batch = _Batch(outcome.reader, outcome.livemode)
         batch.settled.append(Settled(notice.id, NoticeState.PARKED, f"cannot be recorded ({type(error).__name__})"))
@@ -93,6 +95,7 @@ def _word(notice: Taken, batch: _Batch) -> Word | None:
     try:
         word = batch.reader.read(notice.body)
     except NotAnEvent as error:
+        ALARMS.labels("conclude").inc()
         _log.error("conclude.unreadable", event_id=notice.id.event_id, why=str(error))
         batch.settled.append(Settled(notice.id, NoticeState.PARKED, str(error)))
         return None
@@ -127,6 +130,7 @@ async def _advance(
 def _hear(notice: Taken, word: Word, so_far: Advance, batch: _Batch, now: datetime) -> Settled:
     payment = so_far.payment
     if payment.intent_id is not None and word.intent_id is not None and payment.intent_id != word.intent_id:
+        ALARMS.labels("conclude").inc()
         _log.error("conclude.impostor", event_id=notice.id.event_id, payment_id=str(payment.id))
         why = "its metadata names a payment that belongs to another intent"
         return Settled(notice.id, NoticeState.PARKED, why, payment.id)

@@ -11,6 +11,7 @@ from counterfoil.domain.verdict import Verdict
 from counterfoil.processors.port import Processor
 from counterfoil.runtime.batching import divided
 from counterfoil.runtime.ids import Ids
+from counterfoil.runtime.metrics import PROCESSOR_CALLS
 from counterfoil.store import payments
 from counterfoil.store.pool import DATA_ERRORS, Pool, unavailable_when_down
 
@@ -35,7 +36,9 @@ async def claim_due(pool: Pool, now: datetime) -> list[Question]:
 
 async def ask(processor: Processor, question: Question) -> tuple[UUID, Verdict]:
     """Ask the processor and return what it says. Holds no transaction and no connection."""
-    return question.payment_id, await processor.look_up(question.intent_id)
+    verdict = await processor.look_up(question.intent_id)
+    PROCESSOR_CALLS.labels("look-up", verdict.outcome.value).inc()
+    return question.payment_id, verdict
 
 
 async def record(pool: Pool, ids: Ids, heard: Sequence[tuple[UUID, Verdict]], now: datetime) -> list[Exception]:

@@ -21,10 +21,10 @@ from counterfoil.roles.tending import database_check, tended
 from counterfoil.roles.world import World, open_world, owner_name
 from counterfoil.runtime.batching import divided
 from counterfoil.runtime.metrics import (
+    ALARMS,
     NOTICES_CONCLUDED,
     NOTICES_WAITING,
     OLDEST_NOTICE_SECONDS,
-    PROCESSOR_CALLS,
     REGISTRY,
 )
 from counterfoil.runtime.shutdown import Shutdown
@@ -73,8 +73,6 @@ class Bench:
         sendings = await authorize.claim_due(world.pool, world.ids, self.owner, world.clock.now())
         if sendings:
             heard = await asyncio.gather(*(authorize.call(self.processor, sending) for sending in sendings))
-            for one in heard:
-                PROCESSOR_CALLS.labels("send", one.verdict.outcome.value).inc()
             await self._record_each(heard)
         return len(sendings) >= authorize.MOST_AT_ONCE
 
@@ -87,6 +85,7 @@ class Bench:
 
         for one, result in zip(heard, await divided(record, heard, DATA_ERRORS), strict=True):
             if isinstance(result, Exception):
+                ALARMS.labels("record").inc()
                 _log.error("worker.unrecordable", payment_id=str(one.sending.payment_id), why=type(result).__name__)
 
     async def ask_due(self) -> bool:
@@ -95,9 +94,8 @@ class Bench:
         questions = await reconcile.claim_due(world.pool, world.clock.now())
         if questions:
             heard = await asyncio.gather(*(reconcile.ask(self.processor, question) for question in questions))
-            for _, verdict in heard:
-                PROCESSOR_CALLS.labels("look-up", verdict.outcome.value).inc()
             for error in await reconcile.record(world.pool, world.ids, heard, world.clock.now()):
+                ALARMS.labels("record").inc()
                 _log.error("worker.unrecordable", why=type(error).__name__)
         return len(questions) >= reconcile.MOST_AT_ONCE
 

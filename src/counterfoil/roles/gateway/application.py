@@ -39,6 +39,8 @@ from counterfoil.store.pool import unavailable_when_down
 from counterfoil.store.reading import PaymentView, PublishedFact, Wanted
 from counterfoil.store.tokens import Scope
 
+CHARGE: Final = "/charge"
+
 MOST_PER_PAGE: Final = 100
 """Rows of a page; a page is built in memory."""
 
@@ -97,7 +99,7 @@ def _admit(gateway: Gateway, scope: Scope) -> Callable[[Request], Awaitable[None
 def _charge_route(app: FastAPI, gateway: Gateway) -> None:
     body = {"content": {"application/json": {"schema": OrderPlaced.model_json_schema()}}, "required": True}
 
-    @app.post("/charge", dependencies=[Depends(_admit(gateway, Scope.CHARGE))], openapi_extra={"requestBody": body})
+    @app.post(CHARGE, dependencies=[Depends(_admit(gateway, Scope.CHARGE))], openapi_extra={"requestBody": body})
     async def charge(request: Request) -> Response:
         """Charge an order. Idempotent on ``event_id``: the same order again answers by the payment's present state."""
         _demand_json(request)
@@ -117,7 +119,9 @@ def _charge_route(app: FastAPI, gateway: Gateway) -> None:
         shown = shapes.charge(charged.payment)
         if status == Kind.CARD_DECLINED.status:
             detail = shown["failure_message"] or "the payment was declined"
-            return response(Problem(Kind.CARD_DECLINED, detail, extra=shown, headers=headers))
+            # A problem's own `status` is the number (RFC 9457); the payment's stands beside it.
+            extra = shown | {"payment_status": shown["status"]}
+            return response(Problem(Kind.CARD_DECLINED, detail, extra=extra, headers=headers))
         return _json(shown, status_code=status, headers=headers)
 
 
@@ -236,7 +240,7 @@ def _demand_json(request: Request) -> None:
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, CounterfoilError)
     problem = problem_of(error)
-    if request.url.path == "/charge":
+    if request.url.path == CHARGE:
         CHARGES.labels(problem.status_code).inc()
     return response(problem)
 

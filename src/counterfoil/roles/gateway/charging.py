@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
@@ -58,6 +58,7 @@ class Charging:
         """
         self._world, self._processor, self._owner, self._stopping = world, processor, owner, stopping
         self._under_way: set[asyncio.Task[Payment]] = set()
+        self._patience_ends = asyncio.create_task(self._grace())
         self._accepting: Batcher[Wish, Accepted | Repeated] = Batcher(
             self._accept,
             linger_seconds=LINGER_SECONDS,
@@ -89,25 +90,26 @@ class Charging:
         task = asyncio.create_task(self._authorize(accepted, request))
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
-        await self._patience(task)
+        ends: set[asyncio.Future[Any]] = {task, self._patience_ends}
+        await asyncio.wait(ends, timeout=ANSWER_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         return Charged(task.result() if task.done() else accepted.payment, repeated=False)
 
     async def drain(self) -> None:
-        """Give the calls under way DRAIN_SECONDS to end, then finish recording what was heard."""
+        """Finish recording what was heard; a call still under way when the grace ends is left to the worker."""
         if self._under_way:
-            await asyncio.wait(self._under_way, timeout=DRAIN_SECONDS)
+            ends: set[asyncio.Future[Any]] = {
+                asyncio.gather(*self._under_way, return_exceptions=True),
+                self._patience_ends,
+            }
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        self._patience_ends.cancel()
         await self._accepting.drain()
         await self._recording.drain()
 
-    async def _patience(self, task: "asyncio.Task[Payment]") -> None:
-        """Return when the task is done, or when it is time to answer without it."""
-        stopping = asyncio.create_task(self._stopping.wait())
-        try:
-            await asyncio.wait({task, stopping}, timeout=ANSWER_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-            if not task.done() and stopping.done():
-                await asyncio.wait({task}, timeout=DRAIN_SECONDS)
-        finally:
-            stopping.cancel()
+    async def _grace(self) -> None:
+        """End DRAIN_SECONDS after the process was asked to end: from then on nobody is kept waiting."""
+        await self._stopping.wait()
+        await self._world.clock.sleep(DRAIN_SECONDS)
 
     async def _authorize(self, accepted: Accepted, request: Request) -> Payment:
         assert accepted.claim is not None, "the wish named us as its owner"
