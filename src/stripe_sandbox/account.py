@@ -63,6 +63,7 @@ class Account:
         self.payment_intents = Records()
         self.charges = Records()
         self.refunds = Records()
+        self.disputes = Records()
         self.balance_transactions = Records()
         self.customers = Records()
         self.payment_methods = Records()

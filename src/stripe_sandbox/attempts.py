@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from stripe_sandbox import refunding
+from stripe_sandbox import disputing, refunding
 from stripe_sandbox.account import TIME, Account, Cause, Challenge
 from stripe_sandbox.catalogue import AUTHENTICATION_REQUIRED, BankDebit, Card, Decline, ThreeDSecure
 from stripe_sandbox.errors import CARD_ERROR, INVALID_REQUEST, RefusedError, documentation
@@ -270,6 +270,7 @@ def _expire(account: Account, intent_id: str, charge_id: str) -> None:
 
 def _succeed(account: Account, intent: Object, charge: Object, cause: Cause) -> Object:
     _keep_or_spend(account, intent, charge, cause)
+    disputing.expect(account, charge)
     paid = account.payment_intents.put({**intent, "amount_received": charge["amount_captured"], "status": "succeeded"})
     account.emit("payment_intent.succeeded", paid, cause)
     return paid

@@ -38,6 +38,19 @@ class RefundCourse(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Complaint:
+    """Why the cardholder or account holder disputes a payment that succeeded.
+
+    An inquiry takes no money yet; what is final is lost from the start.
+    """
+
+    reason: str
+    network_code: str | None = None
+    inquiry: bool = False
+    final: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Decline:
     """Why the issuer, the bank or Radar says no."""
 
@@ -62,6 +75,7 @@ class Card:
     cvc_check: Literal["pass", "fail"] = "pass"
     bypasses_pending: bool = False  # the money is available at once
     refund: RefundCourse = RefundCourse.SUCCEEDS
+    complaint: Complaint | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +87,7 @@ class BankDebit:
     country: str
     settles_seconds: int | None = DEBIT_SETTLES_SECONDS
     decline: Decline | None = None
+    complaint: Complaint | None = None
 
 
 DECLINED: Final = "Your card was declined."
@@ -121,6 +136,9 @@ def _cards() -> dict[str, Card]:
         "bypassPending": Card("visa", "0077", bypasses_pending=True),
         "pendingRefund": Card("visa", "7726", refund=RefundCourse.PENDS),
         "refundFail": Card("visa", "5126", refund=RefundCourse.FAILS_LATER),
+        "createDispute": Card("visa", "0259", complaint=Complaint("fraudulent", "10.4")),
+        "createDisputeProductNotReceived": Card("visa", "2685", complaint=Complaint("product_not_received", "13.1")),
+        "createDisputeInquiry": Card("visa", "1976", complaint=Complaint("fraudulent", "10.4", inquiry=True)),
         "chargeCustomerFail": Card("visa", "0341", decline=GENERIC),
         "radarBlock": Card("visa", "0019", decline=BLOCKED, risk_level="highest"),
         "riskLevelHighest": Card("visa", "4954", decline=BLOCKED, risk_level="highest"),
@@ -170,8 +188,15 @@ def _us_bank_accounts() -> dict[str, BankDebit]:
         f"pm_usBankAccount_{name}": BankDebit("us_bank_account", last4, "US", decline=decline)
         for name, (last4, decline) in endings.items()
     }
-    return accounts | {"pm_usBankAccount_processing": BankDebit("us_bank_account", "0009", "US", None)}
+    disputed = Complaint("debit_not_authorized", final=True)
+    return accounts | {
+        "pm_usBankAccount_dispute": BankDebit("us_bank_account", "5559", "US", complaint=disputed),
+        "pm_usBankAccount_processing": BankDebit("us_bank_account", "0009", "US", None),
+    }
 
+
+SEPA_DISPUTED: Final = {"at": "3203", "de": "3002", "fr": "2605", "ie": "5676"}
+"""Last four digits of the IBANs whose holder disputes the debit as soon as it has succeeded."""
 
 SEPA_COUNTRIES: Final = {
     "at": ("3201", "3204", "3202", "3205"),
@@ -201,7 +226,11 @@ def _sepa_accounts() -> dict[str, BankDebit]:
                 decline=Decline("insufficient_funds", "The account has insufficient funds."),
             ),
         }
-    return accounts
+    disputed = Complaint("debit_not_authorized", final=True)
+    return accounts | {
+        f"pm_sepaDebit_disputed_{country}": BankDebit("sepa_debit", last4, country.upper(), complaint=disputed)
+        for country, last4 in SEPA_DISPUTED.items()
+    }
 
 
 CARDS: Final[Mapping[str, Card]] = _cards()

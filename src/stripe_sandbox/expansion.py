@@ -36,6 +36,7 @@ EXPANDABLE: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
         "review": (),
         "source_transfer": (),
     },
+    "dispute": {"charge": ("charge",), "payment_intent": ("payment_intent",)},
     "refund": {
         "balance_transaction": ("balance_transaction",),
         "charge": ("charge",),
@@ -44,7 +45,7 @@ EXPANDABLE: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
         "source_transfer_reversal": (),
         "transfer_reversal": (),
     },
-    "balance_transaction": {"source": ("charge", "refund")},
+    "balance_transaction": {"source": ("charge", "refund", "dispute")},
     "payment_method": {"customer": ("customer",)},
     "mandate": {"payment_method": ("payment_method",)},
     "customer": {"default_source": (), "test_clock": ()},
@@ -54,6 +55,7 @@ EXPANDABLE: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
 RECORDS: Final[Mapping[str, Callable[[Account], Records]]] = {
     "payment_intent": lambda account: account.payment_intents,
     "charge": lambda account: account.charges,
+    "dispute": lambda account: account.disputes,
     "refund": lambda account: account.refunds,
     "balance_transaction": lambda account: account.balance_transactions,
     "customer": lambda account: account.customers,

@@ -20,6 +20,9 @@ DEBIT_FEE_PER_MILLE: Final = 8
 DEBIT_FEE_MOST: Final = 500
 """0.8 %, at most $5: ACH Direct Debit's price (the same page)."""
 
+DISPUTE_FEE: Final = 1500
+"""$15 (the same page), for every currency here; returned when the dispute is won (https://docs.stripe.com/testing)."""
+
 AVAILABLE_SECONDS: Final = 2 * DAY_SECONDS
 """From pending to available; two business days is the usual payout speed in the US."""
 
@@ -92,6 +95,25 @@ def record_refund(account: Account, refund: Object, charge: Object, *, failed: b
             category="refund_failure" if failed else "refund",
             available_on=max(account.clock.stamp(), available_on),
             description=f"REFUND {'FAILURE' if failed else 'FOR CHARGE'} ({charge['description'] or charge['id']})",
+        ),
+    )
+
+
+def record_dispute(account: Account, dispute: Object, charge: Object, *, won: bool = False) -> Object:
+    """The transaction that takes a disputed amount and Stripe's fee, or gives both back once the dispute is won."""
+    sign = 1 if won else -1
+    return _put(
+        account,
+        charge,
+        Entry(
+            source=dispute["id"],
+            amount=sign * dispute["amount"],
+            fee=-sign * DISPUTE_FEE,
+            type="adjustment",
+            category="dispute_reversal" if won else "dispute",
+            available_on=account.clock.stamp(),
+            description=f"Chargeback {'reversal' if won else 'withdrawal'} for {charge['id']}",
+            fee_description="Dispute fee",
         ),
     )
 

@@ -69,6 +69,8 @@ def _refundable(account: Account, params: Mapping[str, Any]) -> Object:
             code="charge_not_refundable",
             param="charge",
         )
+    if charge["disputed"] and not account.disputes[charge["dispute"]]["is_charge_refundable"]:
+        raise RefusedError(400, f"{charge['id']} has been charged back.", code="charge_disputed", param="charge")
     if charge["refunded"]:
         raise RefusedError(
             400, f"Charge {charge['id']} has already been refunded.", code="charge_already_refunded", param="charge"
