@@ -14,7 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import asyncpg
 import httpx
+
+from counterfoil.runtime.clock import SystemClock
+from counterfoil.store import tokens
+from counterfoil.store.tokens import Scope
 
 KEY = "sk_test_stage"
 SECRET = "whsec_of_the_stage_0123456789"
@@ -71,7 +76,13 @@ class Stage:
         return self._sandbox_url
 
     def start(self, role: str, **settings: str) -> Running:
-        """Start a role and return once it listens."""
+        """Start a role and return once it is ready."""
+        running = self.listening(role, **settings)
+        until(lambda: ready(running)[0] == httpx.codes.OK)
+        return running
+
+    def listening(self, role: str, **settings: str) -> Running:
+        """Start a role and return once it listens, ready or not."""
         running = self.launch(role, **settings)
         until(lambda: _listens(running))
         return running
@@ -159,6 +170,25 @@ def order(number: int | str, **changes: Any) -> dict[str, Any]:
         "payment_method": "pm_card_visa",
         **changes,
     }
+
+
+async def fetch(stage: Stage, query: str) -> list[tuple[Any, ...]]:
+    """Return the rows of a query of the test's own."""
+    connection = await asyncpg.connect(stage.database_url)
+    try:
+        return [tuple(row.values()) for row in await connection.fetch(query)]
+    finally:
+        await connection.close()
+
+
+async def authority(stage: Stage) -> dict[str, str]:
+    """Return the header of a new token that may charge."""
+    connection = await asyncpg.connect(stage.database_url)
+    try:
+        token = await tokens.create(connection, "shop", [Scope.CHARGE], SystemClock().now())
+    finally:
+        await connection.close()
+    return {"Authorization": f"Bearer {token.reveal()}"}
 
 
 def ready(running: Running) -> tuple[int, Any]:

@@ -10,11 +10,7 @@ import aiohttp
 import asyncpg
 import pytest
 from tests.roles import deliveries
-from tests.roles.stage import Running, Stage, order
-
-from counterfoil.runtime.clock import SystemClock
-from counterfoil.store import tokens
-from counterfoil.store.tokens import Scope
+from tests.roles.stage import Running, Stage, authority, order
 
 
 @pytest.fixture
@@ -50,12 +46,9 @@ async def test_200_charges_at_once_are_a_handful_of_commits(
     stage: Stage, postgres_url: str, flood: aiohttp.ClientSession
 ) -> None:
     """200 concurrent charges succeed, each with its row and its charge, and cost at most 60 commits together."""
-    connection = await asyncpg.connect(stage.database_url)
-    token = (await tokens.create(connection, "shop", [Scope.CHARGE], SystemClock().now())).reveal()
-    await connection.close()
+    headers = {**await authority(stage), "Content-Type": "application/json"}
     before = await commits(postgres_url, stage)
     gateway = stage.start("gateway")
-    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
 
     answers = await asyncio.gather(
         *(post(flood, f"{gateway.url}/charge", json.dumps(order(number)).encode(), headers) for number in range(200))

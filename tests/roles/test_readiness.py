@@ -36,7 +36,7 @@ async def test_a_database_that_was_never_migrated_is_waited_for(
 ) -> None:
     """All roles start, live, and say `counterfoil migrate`; no request is a 500; once migrated, all are ready."""
     stage.database_url = await make_database()
-    roles = [stage.start(role) for role in ROLES]
+    roles = [stage.listening(role) for role in ROLES]
 
     words = "names a database without our schema; run `counterfoil migrate`"
     for role in roles:
@@ -61,7 +61,7 @@ async def test_a_schema_may_be_newer_but_not_older(stage: Stage) -> None:
     connection = await asyncpg.connect(stage.database_url)
     await partitions.make_partitions(connection, SystemClock().now().date())
     await connection.close()
-    receiver = stage.start("webhook-receiver")
+    receiver = stage.listening("webhook-receiver")
     await change(stage.database_url, "INSERT INTO schema_migrations (version, name) VALUES ($1, 'newer')", latest + 1)
     newer = ready(receiver)
     await change(stage.database_url, "DELETE FROM schema_migrations WHERE version >= $1", latest)
@@ -70,7 +70,7 @@ async def test_a_schema_may_be_newer_but_not_older(stage: Stage) -> None:
     assert newer == (200, {"ready": True, "checks": {"database": "ok"}})
     words = f"at schema version {latest - 1}, older than {latest}; run `counterfoil migrate`"
     assert older == (503, {"ready": False, "checks": {"database": f"DATABASE_URL names a database {words}"}})
-    again = stage.start("webhook-receiver")
+    again = stage.listening("webhook-receiver")
     await becomes(1, partial(said, again, words))
 
 
@@ -88,6 +88,6 @@ async def test_a_server_that_may_lose_what_it_acknowledged_is_refused(stage: Sta
 async def test_a_database_or_account_that_does_not_exist_is_waited_for(stage: Stage) -> None:
     """A name that is not there yet, as after a restore or a rotation, is not ready; the process lives on (G09)."""
     nowhere = urlsplit(stage.database_url)._replace(path="/not_there").geturl()
-    role = stage.start("webhook-receiver", DATABASE_URL=nowhere)
+    role = stage.listening("webhook-receiver", DATABASE_URL=nowhere)
     assert ready(role) == (503, {"ready": False, "checks": {"database": "the database does not answer"}})
     assert role.process.poll() is None

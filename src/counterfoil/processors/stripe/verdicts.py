@@ -101,7 +101,7 @@ def of_refusal(status: int, error: Mapping[str, Any], cause: Cause, *, again: bo
         )
     if code in _STATE_ERRORS and isinstance(intent, Mapping):
         return of_intent(intent, cause)
-    if kind == "idempotency_error":
+    if kind == "idempotency_error" and code != "idempotency_key_in_use":
         return _unknown(cause, "the idempotency key was sent with other parameters before")
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
         return _unknown(cause, "Stripe refuses our key")
