@@ -1,9 +1,10 @@
 """The worker: reads notices, sends what no gateway sends, and asks about what stays open."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
@@ -37,6 +38,9 @@ IDLE_SECONDS: Final = 1.0
 
 GATHER_SECONDS: Final = 0.02
 """After a ring, what else arrives in that moment is read in the same transaction."""
+
+DRAIN_SECONDS: Final = 12.0
+"""Of the 15 s in which a role ends: what the processor has not answered by then, another worker sends again."""
 
 BODY_LIMIT_BYTES: Final = 1024
 CONNECTIONS: Final = 6
@@ -124,9 +128,9 @@ async def run(settings: Settings, shutdown: Shutdown) -> None:
         checks = probes.application([database_check(world)], REGISTRY, shutdown)
         url = settings.database_url.reveal()
         async with listening(url, notices.CHANNEL, world.clock) as bell, asyncio.TaskGroup() as tasks:
-            tasks.create_task(_over_and_over("notices", bench.read_notices, world, bell, shutdown))
+            works = [tasks.create_task(_over_and_over("notices", bench.read_notices, world, bell, shutdown))]
             for name, work in (("send", bench.send_due), ("ask", bench.ask_due), ("measure", bench.measure)):
-                tasks.create_task(_over_and_over(name, work, world, Bell(), shutdown))
+                works.append(tasks.create_task(_over_and_over(name, work, world, Bell(), shutdown)))
             await serve(
                 checks,
                 host=settings.listen_address,
@@ -135,7 +139,24 @@ async def run(settings: Settings, shutdown: Shutdown) -> None:
                 new_request_id=world.request_id,
                 shutdown=shutdown,
             )
+            await _finish(works, shutdown)
         await processor.close()
+
+
+async def _finish(works: Collection["asyncio.Task[None]"], shutdown: Shutdown) -> None:
+    """Return when the work in hand is done, or its time is over; claims left behind expire by themselves."""
+    forced = asyncio.create_task(shutdown.forced.wait())
+    done = asyncio.gather(*works)
+    first: set[asyncio.Future[Any]] = {done, forced}
+    await asyncio.wait(first, timeout=DRAIN_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+    forced.cancel()
+    left = [work for work in works if not work.done()]
+    if left:
+        _log.warning("worker.left_work", tasks=len(left))
+    for work in left:
+        work.cancel()
+    with suppress(asyncio.CancelledError):
+        await done
 
 
 async def _over_and_over(
