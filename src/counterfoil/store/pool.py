@@ -107,6 +107,9 @@ UNREACHABLE: Final = (
 NOT_MIGRATED: Final = (asyncpg.UndefinedTableError, asyncpg.UndefinedFunctionError, asyncpg.UndefinedColumnError)
 """What the driver raises where our schema is not there, or not all of it."""
 
+NO_PARTITION: Final = (asyncpg.CheckViolationError,)
+"""What the driver raises for a notice's body on a day that nobody has made a place for."""
+
 RIVALRY: Final = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 """What the driver raises when two batches met over the same rows; the loser only has to come again."""
 

@@ -7,6 +7,7 @@ from typing import Final
 
 import structlog
 
+from counterfoil.domain.errors import Unavailable
 from counterfoil.processors.port import Identity
 from counterfoil.roles.world import World
 from counterfoil.runtime.batching import Batcher
@@ -14,7 +15,7 @@ from counterfoil.runtime.metrics import BATCH_SIZE, NOTICES_RECEIVED
 from counterfoil.runtime.retry import again_on
 from counterfoil.store import notices
 from counterfoil.store.notices import Delivery, KeptNotice, NoticeId, Unreadable
-from counterfoil.store.pool import DATA_ERRORS, RIVALRY, unavailable_when_down
+from counterfoil.store.pool import DATA_ERRORS, NO_PARTITION, RIVALRY, unavailable_when_down
 
 LINGER_SECONDS: Final = 0.003
 """What waiting for company costs a lone delivery; Stripe waits for an answer far longer than this."""
@@ -88,7 +89,10 @@ class Keeping:
             async with self._world.pool.acquire() as connection:
                 return await notices.keep(connection, list(folded.values()), self._world.clock.now())
 
-        kept = await again_on(RIVALRY, work)
+        try:
+            kept = await again_on(RIVALRY, work)
+        except NO_PARTITION:  # nobody's data is at fault: readiness says what is, and whoever tends the store mends it
+            raise Unavailable("database") from None
         return [kept[_delivery(one).id] for one in received]
 
 
