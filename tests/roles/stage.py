@@ -92,7 +92,7 @@ class Stage:
         port = free_port()
         environment = {
             "DATABASE_URL": self.database_url,
-            "HOST": "127.0.0.1",
+            "LISTEN_ADDRESS": "127.0.0.1",
             "PORT": str(port),
             "RETURN_URL": "https://shop.example/back",
             **_NEEDED[role],

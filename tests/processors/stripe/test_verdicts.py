@@ -115,7 +115,7 @@ OUTCOMES = [
     (400, KEY_REUSED, U, U, True),
     (401, INVALID, U, U, True),
     (403, INVALID, U, U, True),
-    (409, KEY_REUSED | {"code": "idempotency_key_in_use"}, U, U, True),
+    (409, {"type": "idempotency_error", "code": "idempotency_key_in_use"}, U, U, False),
     (409, {"type": "invalid_request_error", "code": "idempotency_key_in_use"}, U, U, False),
     (424, API, U, U, False),
     (429, RATE, U, U, False),
