@@ -115,12 +115,40 @@ def test_the_processors_names_are_kept() -> None:
 
 def test_an_unknown_outcome_is_asked_about_on_the_schedule() -> None:
     """5 s, 30 s, 2 min, 10 min, 1 h, then every 6 h, each counted from the look before."""
-    payment, waits = accepted(), []
+    payment, waits, now = accepted(), [], NOW + DOUBT_AFTER
     for _ in range(len(LOOK_UPS_AFTER) + 2):
-        payment = hear(payment, 1, verdict(AttemptHappening.UNKNOWN, charge_id=None), NOW).payment
+        payment = hear(payment, 1, verdict(AttemptHappening.UNKNOWN, charge_id=None), now).payment
         assert payment.next_check_at is not None
-        waits.append(payment.next_check_at - NOW)
+        waits.append(payment.next_check_at - now)
     assert [*LOOK_UPS_AFTER, LOOK_UP_EVERY, LOOK_UP_EVERY] == waits
+
+
+def test_doubt_is_seen_when_it_begins() -> None:
+    """A look falls on the quarter of an hour, however far away the schedule's next one is."""
+    payment, now = accepted(), NOW
+    while payment.state is not PaymentState.IN_DOUBT:
+        payment = look_at(payment, now).payment
+        assert payment.next_check_at is not None
+        now = payment.next_check_at if payment.state is not PaymentState.IN_DOUBT else now
+    assert now == NOW + DOUBT_AFTER
+
+
+def test_a_send_that_was_certainly_not_carried_out_is_no_reason_to_doubt() -> None:
+    """Refused before any work: the outcome is open, yet a later refusal is proof again, and nothing is in doubt."""
+    refused = replace(verdict(AttemptHappening.UNKNOWN, charge_id=None), executed=False)
+    payment = hear(accepted(), 1, refused, NOW).payment
+    late = look_at(payment, NOW + DOUBT_AFTER).payment
+    assert (payment.attempts[0].exposed, payment.attempts[0].unknown_since) == (False, None)
+    assert PaymentState.PROCESSING is late.state
+
+
+def test_a_success_by_a_charge_nobody_asked_for_is_the_last_attempts() -> None:
+    """After a decline the same intent may be paid by another charge: money is never nobody's."""
+    failed = hear(accepted(), 1, verdict(AttemptHappening.DECLINED), NOW).payment
+    owner = failed.owner_of("ch_2", money=True)
+    assert owner is not None
+    late = hear(failed, owner.number, verdict(AttemptHappening.CAPTURED, charge_id="ch_2"), NOW).payment
+    assert (late.state, late.attempts[0].charge_id) == (PaymentState.SUCCEEDED, "ch_2")
 
 
 def test_unknown_for_a_quarter_of_an_hour_is_in_doubt_and_said_once() -> None:
@@ -163,7 +191,7 @@ def test_a_first_attempts_late_failure_cannot_harm_the_second() -> None:
     first = Attempt(1, AttemptState.DECLINED, charge_id="ch_1", decline=DECLINE)
     second = Attempt(2, AttemptState.CAPTURED, charge_id="ch_2")
     paid = replace(accepted(), attempts=(first, second), state=PaymentState.SUCCEEDED, amount_captured=1999)
-    owner = paid.owner_of("ch_1")
+    owner = paid.owner_of("ch_1", money=False)
     assert owner == first
     advance = hear(paid, owner.number, verdict(AttemptHappening.DECLINED, Source.NOTICE), NOW)
     assert (advance.payment.state, names(advance)) == (PaymentState.SUCCEEDED, [])
@@ -172,7 +200,7 @@ def test_a_first_attempts_late_failure_cannot_harm_the_second() -> None:
 def test_a_charge_that_every_attempt_disowns_is_nobodys() -> None:
     """With all charges known, another one is no news about any attempt."""
     attempt = Attempt(1, AttemptState.CAPTURED, charge_id="ch_1")
-    assert replace(accepted(), attempts=(attempt,)).owner_of("ch_9") is None
+    assert replace(accepted(), attempts=(attempt,)).owner_of("ch_9", money=False) is None
 
 
 def test_an_ended_attempt_is_never_claimed() -> None:

@@ -201,3 +201,16 @@ async def charges(peer: Server) -> list[dict[str, Any]]:
 def form_of(request: dict[str, Any]) -> dict[str, str]:
     """The parameters of a logged request."""
     return dict(parse_qsl(request["body"]))
+
+
+async def test_a_send_that_never_left_keeps_the_next_refusal_a_proof(shop: Shop) -> None:
+    """Refused connection, then a 400: nothing was carried out, so the payment fails and does not hang in doubt."""
+    sending = await shop.sending(order(customer_id="cus_nobody"))
+    nowhere = StripeProcessor("sk_test_journey", livemode=False, api_base="http://127.0.0.1:9")
+    heard = await authorize.call(nowhere, sending)
+    await nowhere.close()
+    await authorize.record(shop.pool, shop.ids, [heard], shop.clock.now())
+    shop.clock.advance(CLAIM)
+    (again,) = await authorize.claim_due(shop.pool, shop.ids, "worker", shop.clock.now())
+    assert again.again is False
+    assert PaymentState.FAILED is (await shop.send(again)).state

@@ -3,6 +3,7 @@
 import itertools
 import json
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from counterfoil.journey import accept, authorize, conclude
 from counterfoil.journey.accept import Wish
 from counterfoil.journey.conclude import MOST_TRIES, OWNER_WAIT
 from counterfoil.processors.stripe import notices as stripe_notices
-from counterfoil.store import notices
+from counterfoil.store import notices, reading
 from counterfoil.store.notices import Delivery, NoticeId, NoticeState
 from stripe_sandbox.sandbox import Sandbox
 
@@ -283,3 +284,68 @@ async def test_a_notice_the_store_refuses_is_parked_and_the_others_go_on(shop: S
     assert await run(shop) == {NoticeState.PARKED: 1, NoticeState.DONE: 1}
     assert [await shop.state(culprit), await shop.state(plain)] == ["processing", "succeeded"]
     assert await run(shop) == {}
+
+
+async def test_a_late_success_by_another_charge_is_recorded(shop: Shop) -> None:
+    """Declined, then paid through the same intent by a charge we did not ask for: the money is on record."""
+    payment = await shop.charge(order(method="pm_card_chargeDeclined"))
+    await keep(shop, event("payment_intent.succeeded", intent(payment, id=payment.intent_id, latest_charge="ch_late")))
+    assert await run(shop) == {NoticeState.DONE: 1}
+    assert await shop.state(payment) == "succeeded"
+    assert await shop.pool.fetchval("SELECT charge_id FROM attempts") == "ch_late"
+
+
+async def test_a_late_success_is_recorded_though_the_order_was_paid_again(shop: Shop) -> None:
+    """The customer paid twice: both successes are facts, and the order stays with the second payment."""
+    first = await shop.charge(order(1, method="pm_card_chargeDeclined"))
+    second = await shop.charge(order(2, order_id="order-1"))
+    said = intent(first, id=first.intent_id, latest_charge=first.attempts[0].charge_id)
+    await keep(shop, event("payment_intent.succeeded", said))
+    assert await run(shop) == {NoticeState.DONE: 1}
+    assert [await shop.state(first), await shop.state(second)] == ["succeeded", "succeeded"]
+    view = await reading.payment_of_order(shop.pool, "order-1")
+    assert view is not None
+    assert view.id == second.id
+
+
+async def test_a_second_charge_of_paid_money_is_a_persons_business(shop: Shop) -> None:
+    """Two captured charges of one payment must not be; the record stays, and the notice is parked with its reason."""
+    payment = await shop.charge(order())
+    await keep(shop, event("payment_intent.succeeded", intent(payment, id=payment.intent_id, latest_charge="ch_2")))
+    assert await run(shop) == {NoticeState.PARKED: 1}
+
+
+STRANGE = [
+    {"status": "requires_payment_method", "last_payment_error": {"code": "card_declined", "message": 5}},
+    {"status": "requires_payment_method", "last_payment_error": {"code": ["x"], "message": "m"}},
+    {"status": "requires_action", "next_action": {"r": {"url": "https://x", "expires_at": 10**25}}},
+    {"status": "requires_action", "next_action": {"r": {"url": "https://x", "expires_at": 10**11}}},
+    {"status": "succeeded", "amount_received": 10**20},
+]
+
+
+@pytest.mark.parametrize("thing", STRANGE)
+async def test_no_odd_notice_stops_the_others(shop: Shop, thing: dict[str, Any]) -> None:
+    """Signed and strange: whatever it holds, the good notice beside it is read in the same round."""
+    odd, plain = await shop.accepted(order(1)), await shop.accepted(order(2))
+    await keep(
+        shop,
+        event("payment_intent.payment_failed", intent(odd, **thing), "evt_1"),
+        event("payment_intent.succeeded", intent(plain, id="pi_2", latest_charge="ch_2"), "evt_2"),
+    )
+    assert sum((await run(shop)).values()) == 2
+    assert await shop.state(plain) == "succeeded"
+    assert await run(shop) == {}
+
+
+async def test_what_was_parked_is_read_again_when_it_comes_again(shop: Shop) -> None:
+    """Stripe delivers it once more, or a person replays it: what was in its way may be gone, its body is kept anew."""
+    payment = await shop.accepted(order())
+    said = event("payment_intent.succeeded", intent(payment))
+    await keep(shop, said)
+    await shop.pool.execute("DELETE FROM notice_bodies")
+    assert await run(shop) == {NoticeState.PARKED: 1}
+    shop.clock.advance(timedelta(days=1))
+    await keep(shop, said)
+    assert await run(shop) == {NoticeState.DONE: 1}
+    assert await shop.state(payment) == "succeeded"

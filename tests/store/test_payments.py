@@ -8,9 +8,9 @@ from counterfoil.store.pool import Pool
 PAYMENT = """
 INSERT INTO payments (id, event_id, order_id, amount, currency, capture_method, payment_method, off_session, items,
                       metadata, fingerprint, livemode, created_at, state, version, amount_captured, amount_refunded,
-                      amount_refund_reserved, next_check_at, updated_at)
+                      amount_refund_reserved, next_check_at, updated_at, owns_order)
 VALUES (gen_random_uuid(), $1, $2, 1999, 'EUR', 'automatic', 'pm_card_visa', false, '[]', '{}', '', false, now(), $3, 1,
-        $4, $5, $6, CASE WHEN $7 THEN now() END, now())
+        $4, $5, $6, CASE WHEN $7 THEN now() END, now(), $3 NOT IN ('failed', 'canceled'))
 """
 
 

@@ -45,13 +45,18 @@ class CaptureMethod(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try with the processor. ``unknown_since`` is the first send that still has no definite answer."""
+    """One try with the processor.
+
+    ``exposed`` says whether a send of it may have reached the processor: only while it is not does a refusal prove that
+    nothing was done. ``unknown_since`` is the first such send that still has no definite answer.
+    """
 
     number: int
     state: AttemptState = AttemptState.QUEUED
     charge_id: str | None = None
     decline: Decline | None = None
     action: Action | None = None
+    exposed: bool = False
     unknown_since: datetime | None = None
 
 
@@ -86,18 +91,21 @@ class Payment:
         """The attempt made last, if any was made."""
         return self.attempts[-1] if self.attempts else None
 
-    def owner_of(self, charge_id: str | None) -> Attempt | None:
+    def owner_of(self, charge_id: str | None, *, money: bool) -> Attempt | None:
         """Return the attempt a charge belongs to: the one that carries its id, else the first that carries none yet.
 
-        Attempts follow one another, so a charge that nobody owns belongs to the oldest attempt still without one. None
-        when every attempt has a charge of its own: then the notice is no news about any of them.
+        Attempts follow one another, so a charge that nobody owns belongs to the oldest attempt still without one. Where
+        every attempt has a charge of its own, a further one that moved no money is no news about any of them (None);
+        held or captured ``money`` is always somebody's: each confirmation of an intent makes a new charge, and one that
+        we did not ask for, after a decline, is the late success of the last attempt.
         """
         if charge_id is None:
             return self.last_attempt
         for attempt in self.attempts:
             if attempt.charge_id == charge_id:
                 return attempt
-        return next((attempt for attempt in self.attempts if attempt.charge_id is None), None)
+        unnamed = next((attempt for attempt in self.attempts if attempt.charge_id is None), None)
+        return self.last_attempt if unnamed is None and money else unnamed
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +137,7 @@ def accept(payment: Payment, *, claimed: bool, now: datetime) -> Advance:
     assert payment.version == 0
     assert not payment.attempts
     state = move(AttemptState.QUEUED, AttemptHappening.CLAIMED) if claimed else AttemptState.QUEUED
-    attempt = Attempt(number=1, state=state, unknown_since=now if claimed else None)
+    attempt = Attempt(number=1, state=state, exposed=claimed, unknown_since=now if claimed else None)
     asked = replace(payment, attempts=(attempt,))
     cause = Cause(Source.ORDER, payment.event_id)
     said = replace(
@@ -147,6 +155,7 @@ def claim(payment: Payment, number: int, now: datetime) -> Advance:
     claimed = replace(
         attempt,
         state=move(attempt.state, AttemptHappening.CLAIMED),
+        exposed=True,
         unknown_since=attempt.unknown_since or now,
     )
     after = replace(_with_attempt(payment, claimed), next_check_at=now + CLAIM)
@@ -163,6 +172,8 @@ def hear(payment: Payment, number: int, verdict: Verdict, now: datetime) -> Adva
     state = move(attempt.state, verdict.outcome)
     named = replace(payment, intent_id=payment.intent_id or verdict.intent_id)
     known = replace(attempt, charge_id=attempt.charge_id or verdict.charge_id)
+    if not verdict.executed:
+        known = replace(known, exposed=False, unknown_since=None)
     if state is attempt.state:
         after = _with_attempt(named, known)
         looked = verdict.outcome is AttemptHappening.UNKNOWN or verdict.cause.source is Source.LOOK_UP
@@ -171,6 +182,7 @@ def hear(payment: Payment, number: int, verdict: Verdict, now: datetime) -> Adva
     moved = replace(
         known,
         state=state,
+        charge_id=verdict.charge_id or known.charge_id,  # the charge that moved it
         decline=verdict.decline,
         action=verdict.action,
         unknown_since=None if definite else known.unknown_since or now,
@@ -218,7 +230,9 @@ def _began_processing(before: Payment, after: Payment) -> bool:
 def _looked_at(payment: Payment, now: datetime) -> Payment:
     """Return the payment with one more look counted and the next one set."""
     wait = LOOK_UPS_AFTER[payment.checks] if payment.checks < len(LOOK_UPS_AFTER) else LOOK_UP_EVERY
-    return replace(payment, checks=payment.checks + 1, next_check_at=now + wait)
+    doubts = [attempt.unknown_since + DOUBT_AFTER for attempt in payment.attempts if attempt.unknown_since is not None]
+    due = min([now + wait, *(moment for moment in doubts if moment > now)])  # doubt is to be seen when it begins
+    return replace(payment, checks=payment.checks + 1, next_check_at=due)
 
 
 def _with_attempt(payment: Payment, attempt: Attempt) -> Payment:

@@ -58,6 +58,10 @@ class AttemptHappening(StrEnum):
     CAPTURED = "captured"
 
 
+MOVED_MONEY: Final = frozenset({AttemptHappening.AUTHORIZED, AttemptHappening.CAPTURED})
+"""Outcomes that are never nobody's."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ignored:
     """A happening that changes nothing, with a sequence of events that brings it about."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from counterfoil.domain.errors import CounterfoilError, IdempotencyKeyReused, InProgress, OrderHasPayment
+from counterfoil.domain.errors import CounterfoilError, IdempotencyKeyReused, InProgress, OrderHasPayment, Unavailable
 from counterfoil.domain.order import Order
 from counterfoil.domain.payment import CLAIM, Payment, accept
 from counterfoil.domain.request import Request
@@ -54,7 +54,8 @@ async def run(
 ) -> list[Accepted | Repeated | CounterfoilError]:
     """Accept orders; return for each, in order, its new payment, the payment it repeats, or why it is refused.
 
-    Refusals are IdempotencyKeyReused, OrderHasPayment and InProgress.
+    Refusals are IdempotencyKeyReused, OrderHasPayment and InProgress; Unavailable where the store went away before
+    it could say why an order is not new.
 
     Raises:
         Unavailable: the store does not answer; nothing was accepted.
@@ -67,15 +68,18 @@ async def run(
 
     async with unavailable_when_down():
         new = await again_on(RIVALRY, work)
-        answers: dict[UUID, Accepted | Repeated | CounterfoilError] = {
-            arrival.advance.payment.id: Accepted(arrival.advance.payment, arrival.claim)
-            for arrival in arrivals
-            if arrival.advance.payment.id in new
-        }
-        left_out = [wish for wish in wishes if wish.payment_id not in new]
-        if left_out:
-            async with pool.acquire() as connection:
+    answers: dict[UUID, Accepted | Repeated | CounterfoilError] = {
+        arrival.advance.payment.id: Accepted(arrival.advance.payment, arrival.claim)
+        for arrival in arrivals
+        if arrival.advance.payment.id in new
+    }
+    left_out = [wish for wish in wishes if wish.payment_id not in new]
+    if left_out:
+        try:
+            async with unavailable_when_down(), pool.acquire() as connection:
                 answers |= await _explain(connection, left_out, now)
+        except Unavailable as error:  # the others are committed, and must be answered as such
+            answers |= dict.fromkeys((wish.payment_id for wish in left_out), error)
     return [answers[wish.payment_id] for wish in wishes]
 
 

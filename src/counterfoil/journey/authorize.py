@@ -18,9 +18,10 @@ from counterfoil.domain.verdict import Verdict
 from counterfoil.processors.port import Processor
 from counterfoil.runtime.ids import Ids
 from counterfoil.runtime.metrics import ALARMS, PROCESSOR_CALLS
+from counterfoil.runtime.retry import again_on
 from counterfoil.store import payments
 from counterfoil.store.payments import Claim, Held
-from counterfoil.store.pool import Pool, unavailable_when_down
+from counterfoil.store.pool import RIVALRY, Pool, unavailable_when_down
 
 KEY_LIFE: Final = timedelta(hours=23)
 """Stripe may forget a key after 24 hours; a POST with a forgotten key is a new charge. The hour is for our clocks."""
@@ -70,7 +71,7 @@ async def claim_due(pool: Pool, ids: Ids, owner: str, now: datetime) -> list[Sen
             number=len(held.kept),
             claim=claims[held.payment.id],
             request=held.kept[-1].request,
-            again=held.kept[-1].first_sent_at is not None,
+            again=held.payment.attempts[-1].exposed,
         )
         for held in fresh
     ]
@@ -95,23 +96,25 @@ async def record(pool: Pool, ids: Ids, heard: Sequence[Heard], now: datetime) ->
     Raises:
         Unavailable: the store does not answer. The attempt stays sent, and a worker asks again once the claim expires.
     """
-    async with unavailable_when_down(), pool.acquire() as connection, connection.transaction():
+    async with unavailable_when_down():
+        return await again_on(RIVALRY, lambda: _record(pool, ids, heard, now))
+
+
+async def _record(pool: Pool, ids: Ids, heard: Sequence[Heard], now: datetime) -> list[Payment]:
+    async with pool.acquire() as connection, connection.transaction():
         held = await payments.lock(connection, {one.sending.payment_id for one in heard})
         moved: dict[UUID, Advance] = {}
-        released: set[tuple[UUID, int]] = set()
         for one in heard:
             sending, current = one.sending, held[one.sending.payment_id]
             if current.kept[sending.number - 1].fence != sending.claim.fence:
                 _log.warning("authorize.stale", payment_id=str(sending.payment_id), attempt=sending.number)
                 continue
             moved[sending.payment_id] = hear(current.payment, sending.number, one.verdict, now)
-            released.add((sending.payment_id, sending.number))
-        await payments.write(connection, list(moved.values()), ids, now, released=frozenset(released))
+        released = frozenset((one.sending.payment_id, one.sending.number) for one in heard)
+        await payments.write(connection, list(moved.values()), ids, now, released=released)
     return [
-        moved[one.sending.payment_id].payment
-        if one.sending.payment_id in moved
-        else held[one.sending.payment_id].payment
-        for one in heard
+        moved[payment_id].payment if payment_id in moved else held[payment_id].payment
+        for payment_id in (one.sending.payment_id for one in heard)
     ]
 
 

@@ -6,15 +6,17 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
+import asyncpg
 import structlog
 
 from counterfoil.domain.payment import Advance, ask_soon, hear
+from counterfoil.domain.states import MOVED_MONEY, AttemptState
 from counterfoil.processors.port import NotAnEvent, NoticeReader, Silence, Word
 from counterfoil.runtime.ids import Ids
 from counterfoil.runtime.metrics import ALARMS
 from counterfoil.store import notices, payments
 from counterfoil.store.notices import NoticeState, Settled, Taken
-from counterfoil.store.pool import DATA_ERRORS, Connection, Pool, unavailable_when_down
+from counterfoil.store.pool import RIVALRY, UNREACHABLE, Connection, Pool, unavailable_when_down
 
 MOST_AT_ONCE: Final = 500
 """Notices in one transaction; more would only hold the rows of their payments for longer."""
@@ -51,7 +53,10 @@ async def run(pool: Pool, reader: NoticeReader, ids: Ids, now: datetime, *, live
             async with pool.acquire() as connection, connection.transaction():
                 taken = await notices.take(connection, now, MOST_AT_ONCE)
                 await _conclude(connection, taken, batch, ids, now)
-        except DATA_ERRORS:
+        except UNREACHABLE:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever one notice brings about, the others must be read
+            _log.warning("conclude.one_by_one", notices=len(taken), why=type(error).__name__)
             batch = _Batch(reader, livemode)
             for notice in taken:
                 await _alone(pool, notice, batch, ids, now)
@@ -74,7 +79,9 @@ async def _alone(pool: Pool, notice: Taken, outcome: _Batch, ids: Ids, now: date
         batch = _Batch(outcome.reader, outcome.livemode)
         async with pool.acquire() as connection, connection.transaction():
             await _conclude(connection, await notices.take_these(connection, [notice.id], now), batch, ids, now)
-    except DATA_ERRORS as error:
+    except (*UNREACHABLE, *RIVALRY, asyncpg.LockNotAvailableError):
+        raise  # not this notice's fault: it waits on
+    except Exception as error:  # noqa: BLE001 - the culprit is parked, whatever it brings about
         ALARMS.labels("conclude").inc()
         _log.error("conclude.unrecordable", event_id=notice.id.event_id, why=type(error).__name__)
         batch = _Batch(outcome.reader, outcome.livemode)
@@ -138,9 +145,14 @@ def _hear(notice: Taken, word: Word, so_far: Advance, batch: _Batch, now: dateti
         batch.moved[payment.id] = Advance(ask_soon(payment, word.intent_id, now).payment, so_far.facts)
         why = "written in another API version: its object is asked for"
         return Settled(notice.id, NoticeState.DONE, why, payment.id)
-    attempt = payment.owner_of(word.charge_id)
+    attempt = payment.owner_of(word.charge_id, money=word.verdict.outcome in MOVED_MONEY)
     if attempt is None:
         return Settled(notice.id, NoticeState.DONE, "about a charge that no attempt owns", payment.id)
+    if attempt.state is AttemptState.CAPTURED and word.charge_id not in (None, attempt.charge_id):
+        ALARMS.labels("conclude").inc()
+        _log.error("conclude.second_charge", event_id=notice.id.event_id, payment_id=str(payment.id))
+        why = "about a second charge of a payment that has its money"
+        return Settled(notice.id, NoticeState.PARKED, why, payment.id)
     advance = hear(payment, attempt.number, word.verdict, now)
     batch.moved[payment.id] = Advance(advance.payment, so_far.facts + advance.facts)
     return Settled(notice.id, NoticeState.DONE, None, payment.id)

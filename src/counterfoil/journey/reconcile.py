@@ -7,13 +7,15 @@ from typing import Final
 from uuid import UUID
 
 from counterfoil.domain.payment import CLAIM, Advance, Payment, hear, look_at
+from counterfoil.domain.states import MOVED_MONEY
 from counterfoil.domain.verdict import Verdict
 from counterfoil.processors.port import Processor
 from counterfoil.runtime.batching import divided
 from counterfoil.runtime.ids import Ids
 from counterfoil.runtime.metrics import PROCESSOR_CALLS
+from counterfoil.runtime.retry import again_on
 from counterfoil.store import payments
-from counterfoil.store.pool import DATA_ERRORS, Pool, unavailable_when_down
+from counterfoil.store.pool import RIVALRY, SPLITTING, Pool, unavailable_when_down
 
 MOST_AT_ONCE: Final = 50
 """Look-ups one worker has under way at a time."""
@@ -48,10 +50,10 @@ async def record(pool: Pool, ids: Ids, heard: Sequence[tuple[UUID, Verdict]], no
     """
 
     async def work(some: Sequence[tuple[UUID, Verdict]]) -> list[None]:
-        await _record(pool, ids, dict(some), now)
+        await again_on(RIVALRY, lambda: _record(pool, ids, dict(some), now))
         return [None] * len(some)
 
-    results: list[Exception | None] = await divided(work, heard, DATA_ERRORS)
+    results: list[Exception | None] = await divided(work, heard, SPLITTING)
     return [result for result in results if result is not None]
 
 
@@ -63,5 +65,5 @@ async def _record(pool: Pool, ids: Ids, heard: Mapping[UUID, Verdict], now: date
 
 
 def _hear(payment: Payment, verdict: Verdict, now: datetime) -> Advance:
-    attempt = payment.owner_of(verdict.charge_id)
+    attempt = payment.owner_of(verdict.charge_id, money=verdict.outcome in MOVED_MONEY)
     return look_at(payment, now) if attempt is None else hear(payment, attempt.number, verdict, now)

@@ -1,10 +1,24 @@
 """PaymentCanceled 1.0.0, on ``payments.updates``."""
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Self
+from types import MappingProxyType
+from typing import Final, Self
 
 from counterfoil.domain.payment import Fact
+from counterfoil.domain.verdict import Source
 from counterfoil.messages.envelope import FactMessage, common
+
+REASONS: Final[Mapping[Source, str]] = MappingProxyType(
+    {
+        Source.ORDER: "ORDER_CANCELLED",
+        Source.ANSWER: "CANCELED_AT_PROCESSOR",
+        Source.NOTICE: "CANCELED_AT_PROCESSOR",
+        Source.LOOK_UP: "CANCELED_AT_PROCESSOR",
+        Source.TIMER: "EXPIRED",
+    },
+)
+"""What ended the payment, by how it became known."""
 
 
 class PaymentCanceled(FactMessage):
@@ -16,4 +30,4 @@ class PaymentCanceled(FactMessage):
     @classmethod
     def of(cls, fact: Fact) -> Self:
         """Return the message that tells this fact."""
-        return cls(**common(fact), reason=fact.cause.source.value, canceled_at=fact.at)
+        return cls(**common(fact), reason=REASONS[fact.cause.source], canceled_at=fact.at)

@@ -31,7 +31,7 @@ from counterfoil.runtime.metrics import (
 from counterfoil.runtime.shutdown import Shutdown
 from counterfoil.store import notices
 from counterfoil.store.listening import Bell, listening
-from counterfoil.store.pool import DATA_ERRORS, unavailable_when_down
+from counterfoil.store.pool import SPLITTING, unavailable_when_down
 
 IDLE_SECONDS: Final = 1.0
 """Between looks at an agenda on which nothing was due."""
@@ -87,7 +87,7 @@ class Bench:
         async def record(some: Sequence[Heard]) -> Sequence[Payment]:
             return await authorize.record(world.pool, world.ids, some, world.clock.now())
 
-        for one, result in zip(heard, await divided(record, heard, DATA_ERRORS), strict=True):
+        for one, result in zip(heard, await divided(record, heard, SPLITTING), strict=True):
             if isinstance(result, Exception):
                 ALARMS.labels("record").inc()
                 _log.error("worker.unrecordable", payment_id=str(one.sending.payment_id), why=type(result).__name__)

@@ -136,12 +136,6 @@ async def by_intent(connection: Connection, intent_ids: Iterable[str]) -> dict[s
     return {record["intent_id"]: record["id"] for record in records}
 
 
-async def existing(connection: Connection, payment_ids: Iterable[UUID]) -> set[UUID]:
-    """Return which of these ids are payments of ours."""
-    records = await connection.fetch(_SQL.existing_payments, list(payment_ids))
-    return {record["id"] for record in records}
-
-
 async def write(
     connection: Connection,
     advances: Sequence[Advance],
@@ -171,7 +165,7 @@ async def write(
     await connection.execute(
         _SQL.write_payments,
         *_columns(payments, 10),
-        *_columns(attempts, 12),
+        *_columns(attempts, 13),
         *_columns(facts, 9),
         now,
     )
@@ -231,6 +225,7 @@ def _attempt(record: Row) -> Attempt:
         charge_id=record["charge_id"],
         decline=decline,
         action=action,
+        exposed=record["exposed"],
         unknown_since=record["unknown_since"],
     )
 
@@ -298,6 +293,7 @@ def _attempt_row(payment_id: UUID, attempt: Attempt, *, released: bool) -> tuple
         decline.can_retry if decline else None,
         action.url if action else None,
         action.expires_at if action else None,
+        attempt.exposed,
         attempt.unknown_since,
         released,
     )

@@ -97,7 +97,10 @@ UNREACHABLE: Final = (
     asyncpg.CrashShutdownError,
     asyncpg.TooManyConnectionsError,
     asyncpg.QueryCanceledError,
-    asyncpg.LockNotAvailableError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.InFailedSQLTransactionError,
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
 )
@@ -117,10 +120,20 @@ DATA_ERRORS: Final = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationErr
 """What the driver raises for a row that cannot be stored, whoever asks and however often."""
 
 
+class Contended(Unavailable):
+    """A row is held by somebody else, longer than anything of ours holds one; the other rows of a batch are not."""
+
+
+SPLITTING: Final = (*DATA_ERRORS, Contended)
+"""What concerns some rows of a batch only: it is halved until the culprit stands alone."""
+
+
 @asynccontextmanager
 async def unavailable_when_down() -> AsyncIterator[None]:
     """Turn whatever means "the store cannot now" into Unavailable; a store that waits for its migration is one."""
     try:
         yield
+    except asyncpg.LockNotAvailableError as error:
+        raise Contended("database") from error
     except (*UNREACHABLE, *NOT_MIGRATED) as error:
         raise Unavailable("database") from error

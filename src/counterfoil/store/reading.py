@@ -96,8 +96,11 @@ async def page(
     most: int,
 ) -> list[PaymentView]:
     """Return up to ``most`` payments, newest first, those before an id where one is given."""
-    filters = (wanted.state, wanted.order_id, wanted.customer_id)
-    records = await connection.fetch(_SQL.payments_page, before, *filters, most)
+    filters = (before, wanted.order_id, wanted.customer_id, most)
+    if wanted.state is None:
+        records = await connection.fetch(_SQL.payments_page, *filters)
+    else:
+        records = await connection.fetch(_SQL.payments_page_of_state, *filters, wanted.state)
     return await _with_attempts(connection, records)
 
 

@@ -38,6 +38,7 @@ CREATE TABLE payments (
     amount_refund_reserved bigint      NOT NULL DEFAULT 0,
     disputed               boolean     NOT NULL DEFAULT false,
     screening              boolean     NOT NULL DEFAULT false,
+    owns_order             boolean     NOT NULL DEFAULT true,
     retry_at               timestamptz,
     cancel_requested_at    timestamptz,
     checks                 integer     NOT NULL DEFAULT 0,
@@ -61,9 +62,11 @@ CREATE TABLE payments (
 
 -- The same order event twice is the same payment.
 CREATE UNIQUE INDEX payments_one_per_event ON payments (event_id);
--- An order owns at most one live payment; one that failed or was canceled may be followed by another.
-CREATE UNIQUE INDEX payments_one_live_per_order ON payments (order_id) WHERE state NOT IN ('failed', 'canceled');
+-- An order owns at most one live payment; one that failed or was canceled may be followed by another. It does not own its
+-- order again when money comes late all the same: then there are two successes, and both must be on record.
+CREATE UNIQUE INDEX payments_one_live_per_order ON payments (order_id) WHERE owns_order;
 CREATE INDEX payments_by_order ON payments (order_id, id);
+CREATE INDEX payments_by_state ON payments (state, id);
 CREATE INDEX payments_by_customer ON payments (customer_id, id) WHERE customer_id IS NOT NULL;
 CREATE UNIQUE INDEX payments_by_intent ON payments (intent_id) WHERE intent_id IS NOT NULL;
 -- The worker's agenda.
@@ -89,6 +92,7 @@ CREATE TABLE attempts (
     fence             bigint      NOT NULL,
     first_sent_at     timestamptz,
     last_sent_at      timestamptz,
+    exposed           boolean     NOT NULL,  -- whether a send of it may have reached the processor
     unknown_since     timestamptz,
 
     charge_id         text,
@@ -193,7 +197,7 @@ CREATE TABLE notices (
 CREATE INDEX notices_due ON notices (next_try_at) WHERE next_try_at IS NOT NULL;
 CREATE INDEX notices_by_payment ON notices (payment_id) WHERE payment_id IS NOT NULL;
 
--- The other row is the body, byte for byte. It lives in a partition for each day; old days are dropped whole. There is no
+-- The other row is the body, byte for byte. It lives in a partition for each day, so that old days can be dropped whole. There is no
 -- default partition on purpose: rows in it would have to be moved out again, row by row.
 CREATE TABLE notice_bodies (
     received_on date    NOT NULL,

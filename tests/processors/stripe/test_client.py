@@ -1,5 +1,6 @@
 """The port, spoken to the sandbox over HTTP."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from uuid import UUID
@@ -143,3 +144,67 @@ async def test_only_stripes_own_customers_are_named(stripe: StripeProcessor) -> 
     theirs = requests.call_of(await stripe.request_for(PAYMENT, order(customer_id="cus_1")))
     ours = requests.call_of(await stripe.request_for(PAYMENT, order(customer_id="42")))
     assert (theirs.parameters.get("customer"), ours.parameters.get("customer")) == ("cus_1", None)
+
+
+async def answering(status: bytes, body: bytes) -> tuple[asyncio.Server, str]:
+    """A peer that gives one answer, byte for byte, to whatever it is asked."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        head = b"HTTP/1.1 %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
+        writer.write(head % (status, len(body)) + body)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    return server, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (b"200 OK", b"[]"),
+        (b"200 OK", b"null"),
+        (b"200 OK", b'"x"'),
+        (b"200 OK", b"not json"),
+        (b"200 OK", b'{"data": 1}'),
+        (b"200 OK", b'{"id":"pi_1","object":"payment_intent","status":"succeeded"}'),
+        (b"200 OK", b'{"id":"pi_1","object":"payment_intent","status":"succeeded","amount_received":"all"}'),
+        (b"400 Bad Request", b'{"error":"x"}'),
+        (
+            b"400 Bad Request",
+            b'{"error":{"code":"payment_intent_unexpected_state","payment_intent":{"status":"succeeded"}}}',
+        ),
+        (b"409 Conflict", b'{"error":{"type":["x"],"code":{}}}'),
+        (b"500 Oops", b"<html>"),
+    ],
+)
+async def test_whatever_comes_back_is_a_verdict(status: bytes, body: bytes) -> None:
+    """The port raises for nothing that the processor answers: what cannot be read is unknown."""
+    server, url = await answering(status, body)
+    stripe = processor_at(url)
+    request = await stripe.request_for(PAYMENT, order())
+    heard = [await stripe.send(request, again=True), await stripe.look_up("pi_1")]
+    await stripe.close()
+    server.close()
+    assert [verdict.outcome for verdict in heard] == [AttemptHappening.UNKNOWN] * 2
+
+
+async def test_a_decline_whose_fields_are_odd_is_still_a_decline() -> None:
+    """Explicit is explicit; what is no text is left out."""
+    server, url = await answering(b"402 Payment Required", b'{"error":{"type":"card_error","code":7,"message":9}}')
+    stripe = processor_at(url)
+    verdict = await stripe.send(await stripe.request_for(PAYMENT, order()), again=False)
+    await stripe.close()
+    server.close()
+    assert verdict.decline is not None
+    assert (verdict.decline.code, verdict.decline.message) == ("unspecified", "")
+
+
+@pytest.mark.parametrize("again", [False, True])
+async def test_a_refused_connection_carried_nothing(again: bool) -> None:  # noqa: FBT001 - both values are the point
+    """Nothing of this send was carried out; of an earlier one that says nothing."""
+    away = processor_at("http://127.0.0.1:9")
+    verdict = await away.send(await away.request_for(PAYMENT, order()), again=again)
+    await away.close()
+    assert (AttemptHappening.UNKNOWN, again) == (verdict.outcome, verdict.executed)

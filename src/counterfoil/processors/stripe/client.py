@@ -1,7 +1,9 @@
 """Stripe over HTTP, through its own SDK."""
 
+import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
@@ -17,6 +19,13 @@ from counterfoil.processors.stripe.requests import Call
 
 TIMEOUT_SECONDS: Final = 30
 """Stripe answers in under a second as a rule and gives up on a bank after some twenty; later than this nobody waits."""
+
+MOST_CALLS: Final = 100
+"""Calls under way at once. The SDK's transport opens no more connections than this, and its timeout would count the
+wait for one: who waits here has not begun, and is not given up."""
+
+MOST_KINDS: Final = 10_000
+"""Payment methods whose kind is remembered; then all are forgotten, which costs a question each."""
 
 _CARD_PREFIXES: Final = ("tok_", "card_", "src_", "pm_card_")
 """Names of methods that say by themselves that they are cards; Stripe's test methods among them."""
@@ -37,6 +46,7 @@ class StripeProcessor:
         self.livemode = livemode
         self._return_url = return_url
         self._kinds: dict[str, str] = {}
+        self._slots = asyncio.Semaphore(MOST_CALLS)
         stripe.enable_telemetry = False  # the SDK would tell Stripe how long our earlier calls took
         self._http = stripe.AIOHTTPClient(timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS))
         self._client = stripe.StripeClient(
@@ -77,19 +87,24 @@ class StripeProcessor:
 
     async def send(self, request: Request, *, again: bool) -> Verdict:
         """Send a stored request and return what was heard."""
-        try:
-            intent = await self._do(requests.call_of(request), request.key)
-        except Exception as error:  # noqa: BLE001 - after the first byte, whatever is no explicit answer is unknown
-            return _verdict_of(error, Source.ANSWER, again=again)
-        return verdicts.of_intent(intent, _cause(Source.ANSWER, intent))
+        async with self._slots:
+            try:
+                intent = await self._do(requests.call_of(request), request.key)
+            except Exception as error:  # noqa: BLE001 - after the first byte, whatever is no explicit answer is unknown
+                reading = partial(_verdict_of, error, Source.ANSWER, again=again)
+                return _read(reading, Cause(Source.ANSWER, _request_id(error)))
+        cause = _cause(Source.ANSWER, intent)
+        return _read(partial(verdicts.of_intent, intent, cause), cause)
 
     async def look_up(self, intent_id: str) -> Verdict:
         """Ask how a payment stands."""
-        try:
-            intent = await self._client.payment_intents.retrieve_async(intent_id)
-        except Exception as error:  # noqa: BLE001 - a look-up that fails for whatever reason has told us nothing
-            return verdicts.of_silence(Cause(Source.LOOK_UP, _request_id(error)))
-        return verdicts.of_intent(intent, _cause(Source.LOOK_UP, intent))
+        async with self._slots:
+            try:
+                intent = await self._client.payment_intents.retrieve_async(intent_id)
+            except Exception as error:  # noqa: BLE001 - a look-up that fails for whatever reason has told us nothing
+                return verdicts.of_silence(Cause(Source.LOOK_UP, _request_id(error)))
+        cause = _cause(Source.LOOK_UP, intent)
+        return _read(partial(verdicts.of_intent, intent, cause), cause)
 
     async def _do(self, call: Call, key: str) -> stripe.PaymentIntent:
         intents, parameters, options = self._client.payment_intents, call.parameters, {"idempotency_key": key}
@@ -116,13 +131,26 @@ class StripeProcessor:
                 raise MethodRefused("is unknown to Stripe") from None
             except Exception as error:
                 raise Unavailable("processor") from error
+            if len(self._kinds) >= MOST_KINDS:
+                self._kinds.clear()
             self._kinds[method] = found.type
         return self._kinds[method]
+
+
+def _read(reading: Callable[[], Verdict], cause: Cause) -> Verdict:
+    """Return the verdict that an answer is read as; one that is not what Stripe documents says nothing, and alarms."""
+    try:
+        return reading()
+    except (AssertionError, AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
+        alarm = f"Stripe's answer cannot be read ({type(error).__name__})"
+        return verdicts.of_silence(cause, alarm=alarm)
 
 
 def _verdict_of(error: Exception, source: Source, *, again: bool) -> Verdict:
     """Return what an exception of the SDK, or of the transport beneath it, means for the attempt."""
     cause = Cause(source, _request_id(error))
+    if isinstance(error.__cause__, aiohttp.ClientConnectorError):  # refused, no such host, no TLS: no byte was sent
+        return verdicts.of_silence(cause, executed=again)
     if not isinstance(error, stripe.StripeError) or error.http_status is None:
         return verdicts.of_silence(cause)
     return verdicts.of_refusal(error.http_status, _error_of(error), cause, again=again)
@@ -136,8 +164,8 @@ def _error_of(error: stripe.StripeError) -> Mapping[str, Any]:
     return {}
 
 
-def _cause(source: Source, answer: stripe.StripeObject) -> Cause:
-    response = answer.last_response
+def _cause(source: Source, answer: Any) -> Cause:
+    response = getattr(answer, "last_response", None)
     return Cause(source, (response.request_id if response else None) or "no request id")
 
 

@@ -81,7 +81,7 @@ def read(body: bytes) -> Word | Silence:
     cause = Cause(Source.NOTICE, _text(event, "id"))
     try:
         verdict = verdicts.of_intent(thing, cause) if intent else verdicts.of_charge(thing, cause)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (AssertionError, AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         if payment_id is None:  # not ours, as far as it says: at most its intent is worth asking about
             return Word(None, str(intent_id), None, None)
         raise NotAnEvent(f"its object is not what Stripe documents ({type(error).__name__})") from error

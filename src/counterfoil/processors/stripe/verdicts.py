@@ -42,6 +42,10 @@ _METHOD_ERRORS: Final = frozenset(
 )
 
 
+_BEFORE_ANY_WORK: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS})
+"""Answered before the idempotency layer: of this send nothing was carried out, of an earlier one it says nothing."""
+
+
 def of_intent(intent: Mapping[str, Any], cause: Cause) -> Verdict:
     """Return what a PaymentIntent says of its latest attempt."""
     said = Verdict(AttemptHappening.UNKNOWN, cause, _id_of(intent), _id_of(intent.get("latest_charge")))
@@ -93,44 +97,52 @@ def of_refusal(status: int, error: Mapping[str, Any], cause: Cause, *, again: bo
         again: whether an earlier send of the same request may have been executed; a refusal of this one then proves
             nothing about that one.
     """
-    kind, code = error.get("type"), error.get("code")
+    kind, code = _text(error.get("type")), _text(error.get("code"))
     intent = error.get("payment_intent")
     if kind == "card_error" and status == HTTPStatus.PAYMENT_REQUIRED:
-        return Verdict(
-            AttemptHappening.DECLINED, cause, _id_of(intent), _id_of(error.get("charge")), decline=_decline(error)
-        )
+        charge_id = _id_of(error.get("charge"))
+        return Verdict(AttemptHappening.DECLINED, cause, _id_of(intent), charge_id, decline=_decline(error))
     if code in _STATE_ERRORS and isinstance(intent, Mapping):
         return of_intent(intent, cause)
     if kind == "idempotency_error" and code != "idempotency_key_in_use":
-        return _unknown(cause, "the idempotency key was sent with other parameters before")
-    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-        return _unknown(cause, "Stripe refuses our key")
-    if status in (HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND) and not again and code not in _STATE_ERRORS:
-        method = code in _METHOD_ERRORS
-        reason = FailureReason.INVALID_PAYMENT_METHOD if method else FailureReason.OTHER
-        decline = Decline(reason, code or "invalid_request", error.get("message") or "", can_retry=method)
-        alarm = None if method else f"Stripe calls our request invalid ({code or kind}, {error.get('param')})"
-        return Verdict(AttemptHappening.DECLINED, cause, intent_id=_id_of(intent), decline=decline, alarm=alarm)
-    return _unknown(cause, None)
+        return of_silence(cause, alarm="the idempotency key was sent with other parameters before")
+    if status in _BEFORE_ANY_WORK:
+        alarm = None if status == HTTPStatus.TOO_MANY_REQUESTS else "Stripe refuses our key"
+        return of_silence(cause, executed=again, alarm=alarm)
+    if status in (HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND) and code not in _STATE_ERRORS:
+        return _of_invalid(kind, error, cause, again=again)
+    return of_silence(cause)
 
 
-def of_silence(cause: Cause) -> Verdict:
-    """Return what it means that no whole answer came: nothing at all is known."""
-    return _unknown(cause, None)
+def _of_invalid(kind: str | None, error: Mapping[str, Any], cause: Cause, *, again: bool) -> Verdict:
+    """Return what it means that Stripe calls the request itself wrong."""
+    code = _text(error.get("code"))
+    ours = f"Stripe calls our request invalid ({code or kind}, {_text(error.get('param'))})"
+    if again:
+        return of_silence(cause, alarm=f"{ours}, and whether it executed it before is not known")
+    method = code in _METHOD_ERRORS
+    reason = FailureReason.INVALID_PAYMENT_METHOD if method else FailureReason.OTHER
+    decline = Decline(reason, code or "invalid_request", _text(error.get("message")) or "", can_retry=method)
+    intent_id = _id_of(error.get("payment_intent"))
+    return Verdict(AttemptHappening.DECLINED, cause, intent_id, decline=decline, alarm=None if method else ours)
 
 
-def _unknown(cause: Cause, alarm: str | None) -> Verdict:
-    return Verdict(AttemptHappening.UNKNOWN, cause, alarm=alarm)
+def of_silence(cause: Cause, *, executed: bool = True, alarm: str | None = None) -> Verdict:
+    """Return what it means that nothing explicit was said: nothing is known.
+
+    With ``executed`` False it is certain, all the same, that nothing was done.
+    """
+    return Verdict(AttemptHappening.UNKNOWN, cause, executed=executed, alarm=alarm)
 
 
 def _decline(error: Mapping[str, Any]) -> Decline:
-    code = error.get("decline_code") or error.get("code") or "unspecified"
+    code = _text(error.get("decline_code")) or _text(error.get("code")) or "unspecified"
     plain = FailureReason.CARD_DECLINED if error.get("code") in _PLAIN_DECLINES else FailureReason.OTHER
-    reason = _REASONS.get(code) or _REASONS.get(error.get("code") or "") or plain
+    reason = _REASONS.get(code) or _REASONS.get(_text(error.get("code")) or "") or plain
     return Decline(
         reason=reason,
         code=code,
-        message=error.get("message") or "",
+        message=_text(error.get("message")) or "",
         can_retry=reason is not FailureReason.FRAUD_SUSPECTED,
     )
 
@@ -141,9 +153,20 @@ def _action(next_action: Mapping[str, Any]) -> Action | None:
         if isinstance(step, Mapping):
             for field, value in step.items():
                 if field.endswith("url") and field != "return_url" and isinstance(value, str):
-                    expires = step.get("expires_at")
-                    return Action(value, datetime.fromtimestamp(expires, UTC) if isinstance(expires, int) else None)
+                    return Action(value, _moment(step.get("expires_at")))
     return None
+
+
+def _moment(seconds: Any) -> datetime | None:
+    """Return a time that Stripe gives in seconds since 1970, if it is one."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (TypeError, ValueError, OverflowError, OSError):
+        return None
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def _id_of(reference: Any) -> str | None:

@@ -19,7 +19,7 @@ from counterfoil.processors.port import Processor
 from counterfoil.roles.world import World
 from counterfoil.runtime.batching import Batcher
 from counterfoil.runtime.metrics import BATCH_SIZE
-from counterfoil.store.pool import DATA_ERRORS
+from counterfoil.store.pool import SPLITTING
 
 LINGER_SECONDS: Final = 0.004
 """What waiting for company costs a lone order: less than its commit takes, nothing beside Stripe's answer."""
@@ -63,13 +63,13 @@ class Charging:
             self._accept,
             linger_seconds=LINGER_SECONDS,
             longest_seconds=LONGEST_SECONDS,
-            splits_on=DATA_ERRORS,
+            splits_on=SPLITTING,
         )
         self._recording: Batcher[Heard, Payment] = Batcher(
             self._record,
             linger_seconds=LINGER_SECONDS,
             longest_seconds=LONGEST_SECONDS,
-            splits_on=DATA_ERRORS,
+            splits_on=SPLITTING,
         )
 
     async def charge(self, order: Order) -> Charged:

@@ -15,7 +15,7 @@ from counterfoil.runtime.metrics import BATCH_SIZE, NOTICES_RECEIVED
 from counterfoil.runtime.retry import again_on
 from counterfoil.store import notices
 from counterfoil.store.notices import Delivery, KeptNotice, NoticeId, Unreadable
-from counterfoil.store.pool import DATA_ERRORS, NO_PARTITION, RIVALRY, unavailable_when_down
+from counterfoil.store.pool import NO_PARTITION, RIVALRY, SPLITTING, unavailable_when_down
 
 LINGER_SECONDS: Final = 0.003
 """What waiting for company costs a lone delivery; Stripe waits for an answer far longer than this."""
@@ -46,7 +46,7 @@ class Keeping:
             self._keep,
             linger_seconds=LINGER_SECONDS,
             longest_seconds=LONGEST_SECONDS,
-            splits_on=DATA_ERRORS,
+            splits_on=SPLITTING,
         )
 
     async def keep(self, received: Received) -> None:

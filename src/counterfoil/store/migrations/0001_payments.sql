@@ -29,6 +29,7 @@ CREATE TABLE payments (
     amount_refund_reserved bigint      NOT NULL DEFAULT 0,
     disputed               boolean     NOT NULL DEFAULT false,
     screening              boolean     NOT NULL DEFAULT false,
+    owns_order             boolean     NOT NULL DEFAULT true,
     retry_at               timestamptz,
     cancel_requested_at    timestamptz,
     checks                 integer     NOT NULL DEFAULT 0,
@@ -48,8 +49,9 @@ CREATE TABLE payments (
         AND amount_refunded + amount_refund_reserved <= amount_captured)
 );
 CREATE UNIQUE INDEX payments_one_per_event ON payments (event_id);
-CREATE UNIQUE INDEX payments_one_live_per_order ON payments (order_id) WHERE state NOT IN ('failed', 'canceled');
+CREATE UNIQUE INDEX payments_one_live_per_order ON payments (order_id) WHERE owns_order;
 CREATE INDEX payments_by_order ON payments (order_id, id);
+CREATE INDEX payments_by_state ON payments (state, id);
 CREATE INDEX payments_by_customer ON payments (customer_id, id) WHERE customer_id IS NOT NULL;
 CREATE UNIQUE INDEX payments_by_intent ON payments (intent_id) WHERE intent_id IS NOT NULL;
 CREATE INDEX payments_due ON payments (next_check_at) WHERE next_check_at IS NOT NULL;
@@ -68,6 +70,7 @@ CREATE TABLE attempts (
     fence             bigint      NOT NULL,
     first_sent_at     timestamptz,
     last_sent_at      timestamptz,
+    exposed           boolean     NOT NULL,
     unknown_since     timestamptz,
 
     charge_id         text,

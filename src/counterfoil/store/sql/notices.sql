@@ -2,7 +2,7 @@
 
 -- name: keep
 -- Keep deliveries: the small row, its count of deliveries raised where it is known already, and the body of those that
--- are new. Returns for each what the kept row says it is. Waits for a rival that keeps the same event.
+-- are new. One that is parked waits to be read again: what was in its way may be gone. Returns for each what the kept row says it is. Waits for a rival that keeps the same event.
 WITH come AS (
     SELECT * FROM unnest($1::text[], $2::boolean[], $3::text[], $4::text[], $5::text[], $6::int[], $7::bytea[])
            AS t(account, livemode, event_id, type, object_id, deliveries, body)
@@ -11,11 +11,18 @@ WITH come AS (
         account, livemode, event_id, type, object_id, received_at, received_on, deliveries, state, next_try_at)
     SELECT account, livemode, event_id, type, object_id, $8::timestamptz, $9::date, deliveries, 'kept', $8::timestamptz
       FROM come ORDER BY account, livemode, event_id
-    ON CONFLICT (account, livemode, event_id) DO UPDATE SET deliveries = n.deliveries + excluded.deliveries
-    RETURNING account, livemode, event_id, type, object_id, (xmax = 0) AS new
+    ON CONFLICT (account, livemode, event_id) DO UPDATE
+       SET deliveries = n.deliveries + excluded.deliveries,
+           state = CASE n.state WHEN 'parked' THEN 'kept' ELSE n.state END,
+           tries = CASE n.state WHEN 'parked' THEN 0 ELSE n.tries END,
+           next_try_at = CASE n.state WHEN 'parked' THEN excluded.next_try_at ELSE n.next_try_at END,
+           received_on = CASE n.state WHEN 'parked' THEN excluded.received_on ELSE n.received_on END
+    RETURNING account, livemode, event_id, type, object_id, received_on, (xmax = 0) AS new
 ), bodies AS (
     INSERT INTO notice_bodies (received_on, account, livemode, event_id, body)
-    SELECT $9::date, account, livemode, event_id, body FROM come JOIN kept USING (account, livemode, event_id) WHERE new
+    SELECT $9::date, account, livemode, event_id, body FROM come JOIN kept USING (account, livemode, event_id)
+     WHERE received_on = $9::date
+    ON CONFLICT DO NOTHING
 )
 SELECT account, livemode, event_id, type, object_id, new FROM kept;
 

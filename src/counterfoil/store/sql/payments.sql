@@ -28,9 +28,9 @@ WITH asked AS (
 ), attempt AS (
     INSERT INTO attempts (
         payment_id, number, state, idempotency_key, request, request_hash, created_at,
-        claimed_by, claim_expires_at, fence, first_sent_at, last_sent_at, unknown_since)
+        claimed_by, claim_expires_at, fence, exposed, first_sent_at, last_sent_at, unknown_since)
     SELECT id, 1, attempt_state, idempotency_key, request, request_hash, created_at,
-           claimed_by, claim_expires_at, 1,
+           claimed_by, claim_expires_at, 1, claimed_by IS NOT NULL,
            CASE WHEN claimed_by IS NOT NULL THEN created_at END,
            CASE WHEN claimed_by IS NOT NULL THEN created_at END,
            CASE WHEN claimed_by IS NOT NULL THEN created_at END
@@ -51,7 +51,7 @@ SELECT event_id, id, fingerprint FROM payments WHERE event_id = ANY($1::text[]);
 
 -- name: live_orders
 -- The live payments of the orders $1. Takes no lock.
-SELECT order_id, id FROM payments WHERE order_id = ANY($1::text[]) AND state NOT IN ('failed', 'canceled');
+SELECT order_id, id FROM payments WHERE order_id = ANY($1::text[]) AND owns_order;
 
 -- name: payments_by_id
 -- Payments as the domain knows them, by id. Takes no lock.
@@ -68,16 +68,12 @@ SELECT id, event_id, order_id, customer_id, amount, currency, capture_method, cr
 -- name: attempts_of
 -- All attempts of the payments $1, in order. The payment's row is what is locked; attempts need no lock of their own.
 SELECT payment_id, number, state, charge_id, decline_reason, decline_code, decline_message, decline_can_retry,
-       action_url, action_expires_at, unknown_since, idempotency_key, request, first_sent_at, fence, claim_expires_at
+       action_url, action_expires_at, exposed, unknown_since, idempotency_key, request, first_sent_at, fence, claim_expires_at
   FROM attempts WHERE payment_id = ANY($1::uuid[]) ORDER BY payment_id, number;
 
 -- name: payments_by_intent
 -- Which payment carries which of the processor's payment ids $1. Takes no lock.
 SELECT intent_id, id FROM payments WHERE intent_id = ANY($1::text[]);
-
--- name: existing_payments
--- Which of the ids $1 are payments of ours. Takes no lock.
-SELECT id FROM payments WHERE id = ANY($1::uuid[]);
 
 -- name: lock_due_to_send
 -- Up to $2 payments whose time has come at $1 and whose attempt is still to be sent, or was sent and never answered.
@@ -108,12 +104,13 @@ RETURNING a.payment_id, a.number, a.fence;
 
 -- name: write_payments
 -- One write for each payment that moved: its row, its attempts, its new facts and their place in the outbox.
--- The payments' rows are locked already. Arrays $1–$10 are payments, $11–$22 attempts, $23–$31 facts, $32 the time.
+-- The payments' rows are locked already. Arrays $1–$10 are payments, $11–$23 attempts, $24–$32 facts, $33 the time.
 WITH moved AS (
     UPDATE payments AS p
        SET state = t.state, version = t.version, intent_id = t.intent_id, amount_captured = t.amount_captured,
            screening = t.screening, retry_at = t.retry_at, cancel_requested_at = t.cancel_requested_at,
-           checks = t.checks, next_check_at = t.next_check_at, updated_at = $32::timestamptz
+           checks = t.checks, next_check_at = t.next_check_at, updated_at = $33::timestamptz,
+           owns_order = p.owns_order AND t.state NOT IN ('failed', 'canceled')
       FROM unnest($1::uuid[], $2::text[], $3::int[], $4::text[], $5::bigint[], $6::boolean[], $7::timestamptz[],
                   $8::timestamptz[], $9::int[], $10::timestamptz[])
            AS t(id, state, version, intent_id, amount_captured, screening, retry_at, cancel_requested_at, checks,
@@ -123,20 +120,20 @@ WITH moved AS (
     UPDATE attempts AS a
        SET state = t.state, charge_id = t.charge_id, decline_reason = t.decline_reason, decline_code = t.decline_code,
            decline_message = t.decline_message, decline_can_retry = t.decline_can_retry, action_url = t.action_url,
-           action_expires_at = t.action_expires_at, unknown_since = t.unknown_since,
+           action_expires_at = t.action_expires_at, exposed = t.exposed, unknown_since = t.unknown_since,
            claimed_by = CASE WHEN t.released THEN NULL ELSE a.claimed_by END,
            claim_expires_at = CASE WHEN t.released THEN NULL ELSE a.claim_expires_at END
       FROM unnest($11::uuid[], $12::int[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[],
-                  $18::boolean[], $19::text[], $20::timestamptz[], $21::timestamptz[], $22::boolean[])
+                  $18::boolean[], $19::text[], $20::timestamptz[], $21::boolean[], $22::timestamptz[], $23::boolean[])
            AS t(payment_id, number, state, charge_id, decline_reason, decline_code, decline_message,
-                decline_can_retry, action_url, action_expires_at, unknown_since, released)
+                decline_can_retry, action_url, action_expires_at, exposed, unknown_since, released)
      WHERE a.payment_id = t.payment_id AND a.number = t.number
 ), said AS (
     INSERT INTO facts (
         payment_id, version, id, name, schema_version, body, cause_source, cause_reference, occurred_at)
     SELECT payment_id, version, id, name, schema_version, body::jsonb, cause_source, cause_reference, occurred_at
-      FROM unnest($23::uuid[], $24::int[], $25::uuid[], $26::text[], $27::text[], $28::text[], $29::text[],
-                  $30::text[], $31::timestamptz[])
+      FROM unnest($24::uuid[], $25::int[], $26::uuid[], $27::text[], $28::text[], $29::text[], $30::text[],
+                  $31::text[], $32::timestamptz[])
            AS t(payment_id, version, id, name, schema_version, body, cause_source, cause_reference, occurred_at)
 )
-INSERT INTO outbox (payment_id, version) SELECT * FROM unnest($23::uuid[], $24::int[]);
+INSERT INTO outbox (payment_id, version) SELECT * FROM unnest($24::uuid[], $25::int[]);
