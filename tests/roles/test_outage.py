@@ -55,6 +55,18 @@ async def ask(http: httpx.AsyncClient, running: Running, path: str) -> tuple[int
     return answer.status_code, answer.json()
 
 
+async def followed(http: httpx.AsyncClient, gateway: Running, token: str) -> list[str]:
+    """Follow /events; return the types of the first two, heard on one connection."""
+    headers = {"Authorization": f"Bearer {token}", "Accept": "text/event-stream"}
+    types: list[str] = []
+    async with http.stream("GET", f"{gateway.url}/events", headers=headers) as answer:
+        async for line in answer.aiter_lines():
+            types += [line] if line.startswith("event: ") else []
+            if len(types) == 2:
+                break
+    return types
+
+
 async def timed(request: Any) -> tuple[Any, float]:
     began = now()
     answer = await request
@@ -66,11 +78,13 @@ async def test_every_role_outlives_the_database(database: Database, http: httpx.
     url = await database.start()
     connection = await asyncpg.connect(url)
     await migrate(connection, SystemClock().now().date())
-    token = (await tokens.create(connection, "shop", [Scope.CHARGE], SystemClock().now())).reveal()
+    token = (await tokens.create(connection, "shop", [Scope.CHARGE, Scope.READ], SystemClock().now())).reveal()
     await connection.close()
     with staged(url, tmp_path) as stage:
         roles = {name: stage.start(name) for name in ROLES}
 
+        following = asyncio.create_task(followed(http, roles["gateway"], token))
+        await asyncio.wait([following], timeout=1)
         await database.stop()
 
         for name, running in roles.items():
@@ -100,6 +114,7 @@ async def test_every_role_outlives_the_database(database: Database, http: httpx.
         )
         assert kept.status_code == 200
         assert await becomes(2, lambda: positions(url), seconds=10) == 2
+        assert await asyncio.wait_for(following, 10) == ["event: PaymentRequested", "event: PaymentSucceeded"]
         for running in roles.values():
             running.terminate()
         assert [running.ended() for running in roles.values()] == [0, 0, 0, 0]

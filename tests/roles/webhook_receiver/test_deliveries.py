@@ -10,7 +10,7 @@ import httpx
 import pytest
 import pytest_asyncio
 from tests.roles.deliveries import encoded, event, signature, signed
-from tests.roles.stage import Running, Stage
+from tests.roles.stage import Running, Stage, now
 
 PATHS = ("/webhooks/stripe", "/stripe/webhook")
 PROBLEM = "urn:counterfoil:problem:"
@@ -183,6 +183,21 @@ async def test_what_stripe_did_not_sign_leaves_no_trace(
     kind = "unauthorized" if status == 401 else "invalid-request"
     assert (answer.status_code, answer.json()["type"]) == (status, PROBLEM + kind)
     assert await door.counts() == before
+
+
+@pytest.mark.parametrize("body", [encoded(event("stuck")), b"{}"], ids=["event", "no event"])
+async def test_a_store_that_is_stuck_is_503_in_time(door: Door, http: httpx.AsyncClient, body: bytes) -> None:
+    """Whatever is to be written, Stripe hears within 2 s that it must come again (W23)."""
+    connection = await asyncpg.connect(door.stage.database_url)
+    async with connection.transaction():
+        await connection.execute("LOCK TABLE notices, quarantine IN ACCESS EXCLUSIVE MODE")
+        began = now()
+        answer = await door.deliver(http, body)
+        seconds = now() - began
+    await connection.close()
+    assert (answer.status_code, answer.json()["type"]) == (503, f"{PROBLEM}unavailable")
+    assert answer.headers["retry-after"] == "1"
+    assert seconds < 2
 
 
 async def test_a_body_over_1_mib_is_too_large(door: Door, http: httpx.AsyncClient) -> None:
