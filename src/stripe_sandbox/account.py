@@ -68,6 +68,8 @@ class Account:
         self.customers = Records()
         self.payment_methods = Records()
         self.mandates = Records()
+        self.sources = Records()
+        """Cards and sources of the older API; each is a PaymentMethod of the same id too."""
         self.events = Records()
         self.webhook_endpoints = Records()
         self.catalogue_names: dict[str, str] = {}

@@ -22,6 +22,7 @@ from stripe_sandbox.requests_log import LoggedRequest, RequestLog, masked
 from stripe_sandbox.resources import (
     balance_transactions,
     charges,
+    charging,
     customers,
     disputes,
     events,
@@ -29,16 +30,19 @@ from stripe_sandbox.resources import (
     payment_intents,
     payment_methods,
     refunds,
+    sources,
     webhook_endpoints,
 )
 
 OPERATIONS: Final = (
     *payment_intents.OPERATIONS,
     *charges.OPERATIONS,
+    *charging.OPERATIONS,
     *refunds.OPERATIONS,
     *disputes.OPERATIONS,
     *customers.OPERATIONS,
     *payment_methods.OPERATIONS,
+    *sources.OPERATIONS,
     *mandates.OPERATIONS,
     *balance_transactions.OPERATIONS,
     *events.OPERATIONS,

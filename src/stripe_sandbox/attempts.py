@@ -125,8 +125,7 @@ def release(account: Account, charge: Object, wish: Mapping[str, Any], cause: Ca
     Returns:
         the refund, which has no balance transaction.
     """
-    refund = refunding.let_go(account, charge, charge["amount"], wish)
-    _let_go(account, charge, "charge.refunded", cause)
+    refund = refunding.release(account, charge, wish, "charge.refunded", cause)
     if charge["payment_intent"] is not None:
         _end(account, account.payment_intents[charge["payment_intent"]], None, cause)
     return refund
@@ -136,20 +135,12 @@ def cancel(account: Account, intent: Object, reason: str | None, cause: Cause) -
     """Ends a PaymentIntent and lets go of its hold."""
     drop_challenge(account, intent["id"])
     if intent["status"] == "requires_capture":
-        expired = reason == "automatic"
         charge = account.charges[intent["latest_charge"]]
-        refunding.let_go(account, charge, charge["amount"], {"reason": "expired_uncaptured_charge"} if expired else {})
-        _let_go(account, charge, "charge.expired" if expired else "charge.refunded", cause)
+        if reason == "automatic":
+            refunding.release(account, charge, refunding.EXPIRED, "charge.expired", cause)
+        else:
+            refunding.release(account, charge, {}, "charge.refunded", cause)
     return _end(account, intent, reason, cause)
-
-
-def _let_go(account: Account, charge: Object, event_type: str, cause: Cause) -> None:
-    account.emit(
-        event_type,
-        account.charges.put(charges.released(charge)),
-        cause,
-        {"amount_refunded": charge["amount_refunded"], "refunded": False},
-    )
 
 
 def _end(account: Account, intent: Object, reason: str | None, cause: Cause) -> Object:

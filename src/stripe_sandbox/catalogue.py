@@ -233,6 +233,14 @@ def _sepa_accounts() -> dict[str, BankDebit]:
     }
 
 
+REFUSED_AT_ONCE: Final = frozenset(
+    f"pm_card_{spelling}{suffix}"
+    for suffix, (_, decline) in DECLINES.items()
+    if not decline.blocked
+    for spelling in ("chargeDeclined", "visa_chargeDeclined")
+)
+"""Cards that the issuer declines even when they are only to be kept for a customer; `chargeCustomerFail` is not."""
+
 CARDS: Final[Mapping[str, Card]] = _cards()
 BANK_DEBITS: Final[Mapping[str, BankDebit]] = _us_bank_accounts() | _sepa_accounts()
 

@@ -48,7 +48,8 @@ EXPANDABLE: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
     "balance_transaction": {"source": ("charge", "refund", "dispute")},
     "payment_method": {"customer": ("customer",)},
     "mandate": {"payment_method": ("payment_method",)},
-    "customer": {"default_source": (), "test_clock": ()},
+    "customer": {"default_source": ("source",), "test_clock": ()},
+    "card": {"customer": ("customer",)},
 }
 """Type to field to the types it may lead to; none where the sandbox never has one."""
 
@@ -59,6 +60,7 @@ RECORDS: Final[Mapping[str, Callable[[Account], Records]]] = {
     "refund": lambda account: account.refunds,
     "balance_transaction": lambda account: account.balance_transactions,
     "customer": lambda account: account.customers,
+    "source": lambda account: account.sources,
     "payment_method": lambda account: account.payment_methods,
 }
 

@@ -23,6 +23,9 @@ DEBIT_REFUND_SECONDS: Final = 4 * DAY_SECONDS
 REFERENCE_SECONDS: Final = 3600
 """When the card network's reference number of a refund is known: a first `charge.refund.updated` for most."""
 
+EXPIRED: Final[Mapping[str, Any]] = {"reason": "expired_uncaptured_charge"}
+"""Why a hold went that nobody captured."""
+
 REFERENCE_DIGITS: Final = 23
 """Of an acquirer reference number."""
 
@@ -64,6 +67,15 @@ def let_go(account: Account, charge: Object, amount: int, wish: Mapping[str, Any
     if "card" in made.get("destination_details", {}):
         made["destination_details"] = {"card": {"type": "reversal"}, "type": "card"}
     return account.refunds.put(made)
+
+
+def release(account: Account, charge: Object, wish: Mapping[str, Any], event_type: str, cause: Cause) -> Object:
+    """Lets a whole hold go: its refund is recorded, its charge changed, and that told as `event_type`."""
+    refund = let_go(account, charge, charge["amount"], wish)
+    changed = {"amount_refunded": charge["amount"], "refunded": True}
+    previous = {name: charge[name] for name in changed}
+    account.emit(event_type, account.charges.put({**charge, **changed}), cause, previous)
+    return refund
 
 
 def fail(account: Account, refund_id: str, reason: str) -> None:

@@ -1,4 +1,4 @@
-"""Charges: made by confirming a PaymentIntent, read here (https://docs.stripe.com/api/charges)."""
+"""Charges: made by confirming a PaymentIntent or, the older way, by themselves (https://docs.stripe.com/api/charges)."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -6,14 +6,18 @@ from typing import Any, Final
 from stripe_sandbox.account import Account
 from stripe_sandbox.calls import Call, Operation
 from stripe_sandbox.catalogue import DAY_SECONDS, Card, Decline
-from stripe_sandbox.params import CREATED, PAGE, Email, Metadata, Parameters, Text, merged
+from stripe_sandbox.errors import RefusedError, missing_object
+from stripe_sandbox.params import CREATED, PAGE, Choice, Email, Metadata, Parameters, Shape, Text, merged
 from stripe_sandbox.records import Object
 from stripe_sandbox.resources import payment_methods
+from stripe_sandbox.resources.intent_parameters import SHIPPING, copied
 
 HOLD_SECONDS: Final = 7 * DAY_SECONDS
 """How long an authorization of an online card payment lasts (https://docs.stripe.com/payments/place-a-hold-on-a-payment-method)."""
 
 STATEMENT_PREFIX: Final = "SANDBOX"
+
+SETTABLE: Final = ("description", "fraud_details", "receipt_email", "shipping", "transfer_group")
 
 RISK_SCORES: Final = {"normal": 20, "elevated": 66, "highest": 92}
 
@@ -126,11 +130,6 @@ def held(charge: Object) -> dict[str, Any]:
     return {**charge, "paid": True, "status": "succeeded", "payment_method_details": {**details, "card": card}}
 
 
-def released(charge: Object) -> dict[str, Any]:
-    """The charge after its hold was let go."""
-    return {**charge, "amount_refunded": charge["amount"], "refunded": True}
-
-
 def _approved(account: Account, method: Object) -> dict[str, Any]:
     test_method = payment_methods.behaviour(account, method["id"])
     risk = test_method.risk_level if isinstance(test_method, Card) else "not_assessed"
@@ -197,7 +196,13 @@ def _retrieve(call: Call) -> Object:
 def _update(call: Call) -> Object:
     before = _retrieve(call)
     after = {**before, "metadata": merged(before["metadata"], call.params.get("metadata"))}
-    after |= {name: call.params[name] for name in ("description", "receipt_email") if name in call.params}
+    after |= copied(call.params, SETTABLE)
+    if "customer" in call.params:
+        if call.params["customer"] not in call.account.customers:
+            raise missing_object("customer", call.params["customer"], "customer")
+        if before["customer"] not in (None, call.params["customer"]):
+            raise RefusedError(400, f"{before['id']} is another customer's already.", param="customer")
+        after["customer"] = call.params["customer"]
     previous = {name: before[name] for name in before if before[name] != after[name]}
     call.account.charges.put(after)
     if previous:
@@ -231,7 +236,15 @@ OPERATIONS: Final = (
         _update,
         "charge",
         Parameters(
-            {"description": Text(40_000, unset=True), "metadata": Metadata(), "receipt_email": Email(unset=True)}
+            {
+                "customer": Text(),
+                "description": Text(40_000, unset=True),
+                "fraud_details": Shape({"user_report": Choice(("fraudulent", "safe"))}, ("user_report",)),
+                "metadata": Metadata(),
+                "receipt_email": Email(unset=True),
+                "shipping": SHIPPING,
+                "transfer_group": Text(unset=True),
+            }
         ),
     ),
 )

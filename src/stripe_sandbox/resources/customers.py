@@ -8,7 +8,7 @@ from stripe_sandbox.calls import Call, Operation
 from stripe_sandbox.errors import RefusedError, missing_object
 from stripe_sandbox.params import CREATED, PAGE, Email, Kind, Metadata, Parameters, Shape, Text, merged
 from stripe_sandbox.records import Object
-from stripe_sandbox.resources import payment_methods
+from stripe_sandbox.resources import payment_methods, sources
 
 ADDRESS: Final = Shape(
     {name: Text(unset=True) for name in ("city", "country", "line1", "line2", "postal_code", "state")}, unset=True
@@ -99,7 +99,13 @@ def _create(call: Call) -> Object:
     call.account.emit("customer.created", customer, call.cause)
     if method is not None:
         payment_methods.attach(call.account, method, customer["id"], call.cause)
-    return customer
+    return _with_source(call, customer)
+
+
+def _with_source(call: Call, customer: Object) -> Object:
+    if "source" in call.params:
+        sources.keep(call.account, customer, call.params["source"], call.cause, default=True)
+    return call.account.customers[customer["id"]]
 
 
 def _retrieve(call: Call) -> Object:
@@ -116,7 +122,7 @@ def _update(call: Call) -> Object:
     previous = {name: before[name] for name in before if before[name] != after[name]}
     if previous:
         call.account.emit("customer.updated", after, call.cause, previous)
-    return after
+    return _with_source(call, after)
 
 
 def _list(call: Call) -> Mapping[str, Any]:
@@ -142,6 +148,7 @@ _SETTABLE: Final[dict[str, Kind]] = {
     "metadata": Metadata(),
     "name": Text(256, unset=True),
     "phone": Text(20, unset=True),
+    "source": Text(),
     "shipping": Shape({"address": ADDRESS, "name": Text(), "phone": Text(unset=True)}, unset=True),
 }
 _ONE: Final = "/v1/customers/{customer}"

@@ -1,6 +1,7 @@
 """What each operation on a PaymentIntent takes, as Stripe's OpenAPI file of this version lists it."""
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from stripe_sandbox.errors import InvalidError
 from stripe_sandbox.form import Raw
@@ -23,6 +24,16 @@ from stripe_sandbox.params import (
 from stripe_sandbox.resources.customers import ADDRESS
 from stripe_sandbox.resources.mandates import MANDATE_DATA
 from stripe_sandbox.resources.payment_methods import METHOD
+
+SHIPPING_FIELDS: Final = ("address", "carrier", "name", "phone", "tracking_number")
+
+
+def copied(params: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    """Those parameters that become fields as they are; of shipping, what was not sent is null."""
+    fields = {name: params[name] for name in names if name in params}
+    if fields.get("shipping") is not None:
+        fields["shipping"] = {**dict.fromkeys(SHIPPING_FIELDS), **fields["shipping"]}
+    return fields
 
 
 class OffSession:
@@ -66,7 +77,7 @@ _OPTIONS: Final = Shape(
     }
 )
 
-_SHIPPING: Final = Shape(
+SHIPPING: Final = Shape(
     {
         "address": ADDRESS,
         "name": Text(),
@@ -90,7 +101,7 @@ _WORDS: Final[dict[str, Kind]] = {
     "description": Text(1000, unset=True),
     "metadata": Metadata(),
     "receipt_email": Email(unset=True),
-    "shipping": _SHIPPING,
+    "shipping": SHIPPING,
     "statement_descriptor": Text(22, unset=True),
     "statement_descriptor_suffix": Text(22, unset=True),
     "transfer_group": Text(unset=True),
@@ -137,7 +148,7 @@ CONFIRM: Final[dict[str, Kind]] = {
     "client_secret": Text(),
     "receipt_email": Email(unset=True),
     "setup_future_usage": FUTURE_USAGE,
-    "shipping": _SHIPPING,
+    "shipping": SHIPPING,
 }
 CAPTURE: Final[dict[str, Kind]] = {
     "amount_to_capture": Integer(1),

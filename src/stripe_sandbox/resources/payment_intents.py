@@ -32,8 +32,6 @@ COPIED: Final = (
 )  # fmt: skip
 """Parameters that become fields as they are."""
 
-SHIPPING_FIELDS: Final = ("address", "carrier", "name", "phone", "tracking_number")
-
 DEFAULT_OPTIONS: Final[Mapping[str, Mapping[str, Any]]] = {
     "card": {"installments": None, "mandate_options": None, "network": None, "request_three_d_secure": "automatic"},
     "us_bank_account": {"verification_method": "automatic"},
@@ -132,15 +130,8 @@ def _blank(call: Call, currency: str, types: list[str], automatic: Mapping[str, 
         "status": "requires_payment_method",
         "transfer_data": None,
         "transfer_group": None,
-        **_copied(params),
+        **intent_parameters.copied(params, COPIED),
     }
-
-
-def _copied(params: Mapping[str, Any]) -> dict[str, Any]:
-    copied = {name: params[name] for name in COPIED if name in params}
-    if copied.get("shipping") is not None:
-        copied["shipping"] = {**dict.fromkeys(SHIPPING_FIELDS), **copied["shipping"]}
-    return copied
 
 
 def _options(before: Mapping[str, Any], types: list[str], params: Mapping[str, Any]) -> dict[str, Any]:
@@ -279,7 +270,7 @@ def _confirm(call: Call) -> Object:
         "capture_method": call.params.get("capture_method", intent["capture_method"]),
         "payment_method_options": _options(intent["payment_method_options"], types, call.params),
         "payment_method_types": types,
-        **_copied(call.params),
+        **intent_parameters.copied(call.params, COPIED),
     }
     method = _method(call, intent)
     terms = _terms(call, intent, method)
@@ -305,7 +296,7 @@ def _update(call: Call) -> Object:
     currency = known(params.get("currency", intent["currency"]))
     check_amount(params.get("amount", intent["amount"]), currency)
     intent |= {name: params[name] for name in ("amount", "capture_method", "customer") if name in params}
-    intent |= _copied(params)
+    intent |= intent_parameters.copied(params, COPIED)
     intent |= {
         "currency": currency,
         "metadata": merged(intent["metadata"], params.get("metadata")),

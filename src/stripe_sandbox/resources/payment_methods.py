@@ -5,8 +5,8 @@ from typing import Any, Final
 
 from stripe_sandbox.account import Account, Cause
 from stripe_sandbox.calls import Call, Operation
-from stripe_sandbox.catalogue import METHODS, TOKENS, BankDebit, Behaviour, Card, ThreeDSecure
-from stripe_sandbox.errors import InvalidError, RefusedError, missing_object
+from stripe_sandbox.catalogue import METHODS, REFUSED_AT_ONCE, TOKENS, BankDebit, Behaviour, Card, ThreeDSecure
+from stripe_sandbox.errors import CARD_ERROR, InvalidError, RefusedError, missing_object
 from stripe_sandbox.form import Raw
 from stripe_sandbox.params import PAGE, Choice, Email, Metadata, Parameters, Shape, Text, merged
 from stripe_sandbox.records import Object
@@ -87,10 +87,7 @@ def from_parameters(account: Account, sent: Mapping[str, Any], prefix: str = "")
     where = f"{prefix}[card][token]" if prefix else "card[token]"
     if "card" not in sent:
         raise RefusedError(400, f"Missing required param: {where}.", code="parameter_missing", param=where)
-    token = sent["card"]["token"]
-    if token not in TOKENS or account.livemode:
-        raise missing_object("token", token, where)
-    made = _make(account, TOKENS[token])
+    made = from_token(account, sent["card"]["token"], where)
     billing = {**made["billing_details"], **sent.get("billing_details", {})}
     billing["address"] = {**made["billing_details"]["address"], **(billing["address"] or {})}
     return account.payment_methods.put(
@@ -101,6 +98,17 @@ def from_parameters(account: Account, sent: Mapping[str, Any], prefix: str = "")
             "allow_redisplay": sent.get("allow_redisplay", "unspecified"),
         }
     )
+
+
+def from_token(account: Account, token: str, param: str, prefix: str = "pm") -> Object:
+    """A new PaymentMethod of a test token; the older API's cards and sources differ in the prefix of their id.
+
+    Raises:
+        RefusedError: there is no such token.
+    """
+    if token not in TOKENS or account.livemode:
+        raise missing_object("token", token, param)
+    return _make(account, TOKENS[token], prefix)
 
 
 def behaviour(account: Account, identifier: str) -> Behaviour:
@@ -117,6 +125,7 @@ def attach(account: Account, method: Object, customer_id: str, cause: Cause) -> 
     if method["customer"] == customer_id:
         return method
     refuse_taken(account, method)
+    refuse_declined(account, method)
     attached = account.payment_methods.put({**method, "customer": customer_id})
     account.emit("payment_method.attached", attached, cause)
     return attached
@@ -133,6 +142,19 @@ def refuse_taken(account: Account, method: Object) -> None:
         raise RefusedError(400, "The payment method you provided has already been attached to a customer.")
 
 
+def refuse_declined(account: Account, method: Object) -> None:
+    """Lets a method pass that its issuer allows to be kept for a customer.
+
+    Raises:
+        RefusedError: 402, the issuer declines the card at once.
+    """
+    name = account.catalogue_names[method["id"]]
+    why = METHODS[name].decline
+    if name in REFUSED_AT_ONCE and why is not None:
+        code = {"decline_code": why.decline_code} if why.decline_code else {}
+        raise RefusedError(402, why.message, kind=CARD_ERROR, code=why.code, param=why.param, details=code)
+
+
 def refuse_spent(account: Account, method: Object) -> None:
     """Lets a method pass that may still be used.
 
@@ -147,10 +169,10 @@ def refuse_spent(account: Account, method: Object) -> None:
         )
 
 
-def _make(account: Account, name: str) -> Object:
+def _make(account: Account, name: str, prefix: str = "pm") -> Object:
     test_method = METHODS[name]
     method: dict[str, Any] = {
-        "id": account.ids.new("pm"),
+        "id": account.ids.new(prefix),
         "object": "payment_method",
         "allow_redisplay": "unspecified",
         "billing_details": {
