@@ -8,6 +8,7 @@ from stripe_sandbox.clock import Clock
 from stripe_sandbox.ids import Ids
 from stripe_sandbox.records import Object, Records
 from stripe_sandbox.schedule import Schedule
+from stripe_sandbox.search import USUAL_LAG_SECONDS, SearchedRecords
 
 API_VERSION: Final = "2024-06-20"
 
@@ -43,9 +44,10 @@ class Account:
         ids: where ids come from.
         schedule: where things that will be due are put.
         publish: takes each new event to the endpoints.
+        search_lag_seconds: how far searching is behind.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - its surroundings, each of them the sandbox's own
         self,
         *,
         livemode: bool,
@@ -53,6 +55,7 @@ class Account:
         ids: Ids,
         schedule: Schedule,
         publish: Callable[["Account", Object], None],
+        search_lag_seconds: float = USUAL_LAG_SECONDS,
     ) -> None:
         self.livemode = livemode
         self.clock = clock
@@ -60,7 +63,7 @@ class Account:
         self.schedule = schedule
         self.closed = False
         """Set by a reset: what was still under way for this account is void."""
-        self.payment_intents = Records()
+        self.payment_intents = SearchedRecords(clock, search_lag_seconds)
         self.charges = Records()
         self.refunds = Records()
         self.disputes = Records()

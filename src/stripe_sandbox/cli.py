@@ -15,6 +15,8 @@ EXIT_UNREACHABLE: Final = 69
 
 MOST_LATENCY_SECONDS: Final = 60.0
 
+MOST_LAG_SECONDS: Final = 86_400.0
+
 
 def _port(text: str) -> int:
     number = int(text)
@@ -27,6 +29,13 @@ def _latency(text: str) -> float:
     seconds = float(text)
     if not 0.0 <= seconds <= MOST_LATENCY_SECONDS:
         raise argparse.ArgumentTypeError(f"latency is a number of seconds from 0 to {MOST_LATENCY_SECONDS:.0f}")
+    return seconds
+
+
+def _lag(text: str) -> float:
+    seconds = float(text)
+    if not 0.0 <= seconds <= MOST_LAG_SECONDS:
+        raise argparse.ArgumentTypeError(f"the lag is a number of seconds from 0 to {MOST_LAG_SECONDS:.0f}")
     return seconds
 
 
@@ -48,6 +57,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--latency", type=_latency, default=0.0, metavar="SECONDS", help="how long each call takes at least"
     )
+    parser.add_argument(
+        "--search-lag", type=_lag, default=30.0, metavar="SECONDS", help="how far searching is behind (default 30)"
+    )
     parser.add_argument("--json", action="store_true", help="say where it listens in one line of JSON")
     return parser
 
@@ -63,7 +75,9 @@ async def _serve(options: argparse.Namespace) -> None:
     webhook = None
     if options.webhook_url is not None:
         webhook = Webhook(options.webhook_url, options.webhook_secret or Ids().new("whsec"))
-    sandbox = Sandbox(keys=options.key, webhook=webhook, latency_seconds=options.latency)
+    sandbox = Sandbox(
+        keys=options.key, webhook=webhook, latency_seconds=options.latency, search_lag_seconds=options.search_lag
+    )
     async with sandbox.serve(options.host, options.port) as server:
         made = webhook.secret if webhook is not None and options.webhook_secret is None else None
         print(_announced(options, server.url, made), flush=True)  # noqa: T201 - standard output is this command's answer

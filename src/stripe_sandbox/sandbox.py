@@ -22,6 +22,7 @@ from stripe_sandbox.ids import Ids
 from stripe_sandbox.requests_log import RequestLog
 from stripe_sandbox.resources import webhook_endpoints
 from stripe_sandbox.schedule import Schedule
+from stripe_sandbox.search import USUAL_LAG_SECONDS
 
 CLOSE_SECONDS: Final = 2.0
 """How long open requests may take once the server is told to stop."""
@@ -55,9 +56,10 @@ class Sandbox:
         clock: the machine's unless a test brings its own.
         ids: random unless seeded.
         latency_seconds: how long a call takes at least.
+        search_lag_seconds: how far searching is behind what happened.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - every one has a default, and a test sets the one it is about
         self,
         *,
         keys: Sequence[str] = (),
@@ -65,6 +67,7 @@ class Sandbox:
         clock: Clock | None = None,
         ids: Ids | None = None,
         latency_seconds: float = 0.0,
+        search_lag_seconds: float = USUAL_LAG_SECONDS,
     ) -> None:
         self.clock = clock or Clock()
         self.ids = ids or Ids()
@@ -72,6 +75,7 @@ class Sandbox:
         self.schedule = Schedule(self.clock)
         self.deliveries = Deliveries(self.clock, self.schedule)
         self._webhook = webhook
+        self._search_lag_seconds = search_lag_seconds
         self._modes: dict[bool, Mode] = {}
         self._api = Api(
             modes=self._modes.__getitem__,
@@ -144,6 +148,7 @@ class Sandbox:
                 ids=self.ids,
                 schedule=self.schedule,
                 publish=self.deliveries.publish,
+                search_lag_seconds=self._search_lag_seconds,
             )
             self._modes[livemode] = Mode(account, IdempotencyKeys(self.clock))
         if self._webhook is not None:

@@ -11,9 +11,10 @@ from stripe_sandbox.account import Account
 from stripe_sandbox.calls import Call, Operation
 from stripe_sandbox.currencies import check_amount, known
 from stripe_sandbox.errors import InvalidError, RefusedError, missing_object, wrong_state
-from stripe_sandbox.params import Parameters, merged
+from stripe_sandbox.params import PAGE, Parameters, Text, merged
 from stripe_sandbox.records import Object
 from stripe_sandbox.resources import customers, intent_parameters, mandates, payment_methods
+from stripe_sandbox.search import PAYMENT_INTENTS, parsed
 
 NOUN: Final = "payment_intent"
 
@@ -255,6 +256,27 @@ def _list(call: Call) -> Mapping[str, Any]:
     )
 
 
+def _search(call: Call) -> Mapping[str, Any]:
+    """A page of what the index knows; `page` is the place where the next one begins."""
+    account, params = call.account, call.params
+    found = list(account.payment_intents.found(parsed(params["query"], PAYMENT_INTENTS)))
+    cursor = params.get("page", "0")
+    if not cursor.isdecimal() or int(cursor) > len(found):
+        raise RefusedError(400, "The page is none that a search has named.", param="page")
+    until = int(cursor) + params.get("limit", 10)
+    return {
+        "object": "search_result",
+        "data": found[int(cursor) : until],
+        "has_more": until < len(found),
+        "next_page": str(until) if until < len(found) else None,
+        "url": call.url,
+    }
+
+
+def _check_search(params: Mapping[str, Any]) -> None:
+    parsed(params["query"], PAYMENT_INTENTS)
+
+
 def _confirm(call: Call) -> Object:
     intent = dict(_retrieve(call))
     if intent["status"] not in CONFIRMABLE:
@@ -363,6 +385,14 @@ OPERATIONS: Final = (
         _check_create,
     ),
     Operation("GET", "/v1/payment_intents", _list, NOUN, Parameters(intent_parameters.LIST)),
+    Operation(  # before the one whose path would read `search` as an id
+        "GET",
+        "/v1/payment_intents/search",
+        _search,
+        NOUN,
+        Parameters({"query": Text(), "limit": PAGE["limit"], "page": Text()}, ("query",)),
+        _check_search,
+    ),
     Operation("GET", _ONE, _retrieve, NOUN, Parameters(intent_parameters.RETRIEVE)),
     Operation("POST", _ONE, _update, NOUN, Parameters(intent_parameters.UPDATE), _check_methods),
     Operation("POST", _ONE + "/confirm", _confirm, NOUN, Parameters(intent_parameters.CONFIRM), _check_methods),
