@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, Final
 
 from stripe_sandbox.account import TIME, Account, Cause
-from stripe_sandbox.catalogue import DAY_SECONDS, BankDebit, Card, RefundCourse
+from stripe_sandbox.catalogue import DAY_SECONDS, Card, RefundCourse
 from stripe_sandbox.records import Object
 from stripe_sandbox.resources import balance_transactions, payment_methods
 
@@ -102,9 +102,7 @@ def update(account: Account, before: Object, changed: Mapping[str, Any], cause: 
 
 def _course(account: Account, charge: Object) -> RefundCourse:
     method = payment_methods.behaviour(account, charge["payment_method"])
-    if isinstance(method, Card):
-        return method.refund
-    return RefundCourse.PENDS if isinstance(method, BankDebit) else RefundCourse.SUCCEEDS
+    return method.refund if isinstance(method, Card) else RefundCourse.PENDS
 
 
 def _tell_refunded(account: Account, charge: Object, amount: int, cause: Cause) -> None:
