@@ -35,6 +35,14 @@ class Challenge:
     base_url: str
 
 
+@dataclass(frozen=True, slots=True)
+class RetiredSecret:
+    """A signing secret that was rolled; it signs until `ends_at`, in seconds since the epoch."""
+
+    secret: str
+    ends_at: float
+
+
 class Account:
     """The objects of one mode and what connects them.
 
@@ -85,6 +93,12 @@ class Account:
         """PaymentIntent id to the method its cardholder approved, where the merchant confirms once more."""
         self.signing_secrets: dict[str, str] = {}
         """Endpoint id to its `whsec_…`."""
+        self.retired_secrets: dict[str, list[RetiredSecret]] = {}
+        """Endpoint id to earlier secrets, which sign beside the present one until their time is over."""
+        self.failing_since: dict[str, float] = {}
+        """Endpoint id to the moment from which on nothing was accepted there."""
+        self.undelivered: dict[str, set[str]] = {}
+        """Event id to the endpoints that have yet to accept it."""
         self._publish = publish
 
     def emit(self, type_: str, record: Object, cause: Cause, previous: Mapping[str, Any] | None = None) -> None:

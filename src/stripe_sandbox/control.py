@@ -6,6 +6,7 @@ POST /_sandbox/clock             {"advance_seconds": 86400}: everything due happ
 GET  /_sandbox/requests          the log, oldest first; ?path= and ?idempotency_key= filter, ?limit= the last so many
 GET  /_sandbox/requests/{id}     one of them
 GET  /_sandbox/deliveries        each try to deliver an event
+POST /_sandbox/roll              {"webhook_endpoint": "we_…", "overlap_seconds": 3600}: a new secret, beside the old one
 POST /_sandbox/reset             as if it had just started
 """
 
@@ -21,6 +22,7 @@ from stripe_sandbox import wire
 from stripe_sandbox.clock import Clock
 from stripe_sandbox.deliveries import Deliveries
 from stripe_sandbox.requests_log import RequestLog, shown
+from stripe_sandbox.resources.webhook_endpoints import LONGEST_OVERLAP_SECONDS
 
 FURTHEST_SECONDS: Final = 366 * 86_400
 """Further than anything is due; a slip of the keyboard should not end in the year 9999."""
@@ -35,6 +37,9 @@ class Controlled(Protocol):
 
     async def advance(self, seconds: float) -> None:
         """Moves time forward."""
+
+    def roll_secret(self, endpoint_id: str, overlap_seconds: float) -> str:
+        """Gives an endpoint a new secret."""
 
     def reset(self) -> None:
         """Starts over."""
@@ -91,6 +96,20 @@ async def _deliveries(request: web.BaseRequest, sandbox: Controlled) -> web.Resp
     return _json({"deliveries": [asdict(attempt) for attempt in sandbox.deliveries.attempts]})
 
 
+async def _roll(request: web.BaseRequest, sandbox: Controlled) -> web.Response:
+    try:
+        sent = json.loads(await request.read())
+        endpoint, overlap = sent["webhook_endpoint"], sent.get("overlap_seconds", 0)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return _json({"error": 'Send {"webhook_endpoint": "we_…", "overlap_seconds": <number>}.'}, 400)
+    if not isinstance(overlap, int | float) or not 0 <= overlap <= LONGEST_OVERLAP_SECONDS:
+        return _json({"error": f"overlap_seconds must be between 0 and {LONGEST_OVERLAP_SECONDS}."}, 400)
+    try:
+        return _json({"secret": sandbox.roll_secret(str(endpoint), overlap)})
+    except KeyError:
+        return _json({"error": "No such webhook endpoint."}, 404)
+
+
 async def _reset(request: web.BaseRequest, sandbox: Controlled) -> web.Response:
     _ = request
     sandbox.reset()
@@ -103,6 +122,7 @@ ROUTES: Final[dict[tuple[str, str], Callable[[web.BaseRequest, Controlled], Awai
     ("POST", "clock"): _advance,
     ("GET", "requests"): _requests,
     ("GET", "deliveries"): _deliveries,
+    ("POST", "roll"): _roll,
     ("POST", "reset"): _reset,
 }
 

@@ -5,16 +5,18 @@ import hashlib
 import hmac
 import logging
 from collections import deque
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Final
 
 import aiohttp
 
-from stripe_sandbox import wire
+from stripe_sandbox import versions, wire
 from stripe_sandbox.account import Account
 from stripe_sandbox.clock import Clock
 from stripe_sandbox.records import Object
+from stripe_sandbox.resources import webhook_endpoints
 from stripe_sandbox.schedule import Schedule
 
 logger = logging.getLogger(__name__)
@@ -66,14 +68,17 @@ class _Delivery:
     number: int
 
 
-def signature(secret: str, body: str, timestamp: int, *, livemode: bool) -> str:
-    """The `Stripe-Signature` header: HMAC-SHA256 over `timestamp.body`, keyed with the secret as it is written.
+def signature(secrets: Sequence[str], body: str, timestamp: int, *, livemode: bool) -> str:
+    """The `Stripe-Signature` header: HMAC-SHA256 over `timestamp.body`, keyed with each secret as it is written.
+
+    While a secret is being rolled there are two, newest first (https://docs.stripe.com/webhooks#roll-endpoint-secrets).
 
     Test deliveries carry a meaningless `v0` beside `v1`, as Stripe's do (https://docs.stripe.com/webhooks#verify-manually),
     so that a verifier which takes any scheme is found out.
     """
     signed = f"{timestamp}.{body}".encode()
-    header = f"t={timestamp},v1={hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest()}"
+    signatures = [f"v1={hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest()}" for secret in secrets]
+    header = ",".join([f"t={timestamp}", *signatures])
     return header if livemode else f"{header},v0={hashlib.sha256(signed).hexdigest()}"
 
 
@@ -108,6 +113,7 @@ class Deliveries:
             and ("*" in endpoint["enabled_events"] or event["type"] in endpoint["enabled_events"])
         ]
         if takers:
+            account.undelivered[event["id"]] = set(takers)
             account.events.put({**event, "pending_webhooks": len(takers)})
         for endpoint_id in takers:
             self._queue.put_nowait(_Delivery(account, event["id"], endpoint_id, 1))
@@ -158,8 +164,8 @@ class Deliveries:
             return
         status, error = await self._post(
             endpoint["url"],
-            wire.written(event),
-            account.signing_secrets[delivery.endpoint_id],
+            wire.written(versions.rendered(account, event, endpoint["api_version"])),
+            webhook_endpoints.live_secrets(account, delivery.endpoint_id),
             livemode=account.livemode,
         )
         if _void(account):
@@ -176,15 +182,19 @@ class Deliveries:
             )
         )
         if status is not None and 200 <= status < 300:  # noqa: PLR2004 - any 2xx is "received"
-            self._received(account, delivery.event_id)
+            account.failing_since.pop(delivery.endpoint_id, None)
+            webhook_endpoints.settle(account, delivery.event_id, delivery.endpoint_id)
         else:
+            webhook_endpoints.note_failure(account, delivery.endpoint_id)
             self._try_again(delivery)
 
-    async def _post(self, url: str, body: str, secret: str, *, livemode: bool) -> tuple[int | None, str | None]:
+    async def _post(
+        self, url: str, body: str, secrets: Sequence[str], *, livemode: bool
+    ) -> tuple[int | None, str | None]:
         assert self._session is not None
         headers = {
             "Content-Type": "application/json; charset=utf-8",
-            "Stripe-Signature": signature(secret, body, int(self._clock.wall()), livemode=livemode),
+            "Stripe-Signature": signature(secrets, body, int(self._clock.wall()), livemode=livemode),
         }
         try:
             async with self._session.post(url, data=body.encode(), headers=headers, allow_redirects=False) as answer:
@@ -194,10 +204,6 @@ class Deliveries:
             return None, "timeout"
         except (aiohttp.ClientError, OSError) as error:
             return None, type(error).__name__
-
-    def _received(self, account: Account, event_id: str) -> None:
-        event = account.events[event_id]
-        account.events.put({**event, "pending_webhooks": event["pending_webhooks"] - 1})
 
     def _try_again(self, delivery: _Delivery) -> None:
         pauses = LIVE_RETRIES_SECONDS if delivery.account.livemode else TEST_RETRIES_SECONDS

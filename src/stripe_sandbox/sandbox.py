@@ -113,6 +113,17 @@ class Sandbox:
             self.schedule.run_due()
         self.clock.move_to(target)
 
+    def roll_secret(self, endpoint_id: str, overlap_seconds: float = 0.0) -> str:
+        """Gives a webhook endpoint of either mode a new secret; the old one signs beside it for so long.
+
+        Raises:
+            KeyError: there is no such endpoint.
+        """
+        for account in self._accounts():
+            if endpoint_id in account.webhook_endpoints:
+                return webhook_endpoints.roll(account, endpoint_id, overlap_seconds)
+        raise KeyError(endpoint_id)
+
     async def settle(self) -> None:
         """Waits until every event made so far has been tried at its endpoints."""
         await self.deliveries.settle()

@@ -19,6 +19,9 @@ MODULE = "github.com/stripe/stripe-mock@v0.189.0"
 FILE = Path("embedded/openapi/spec3.json")
 WHY_SKIPPED = "Go is not installed, and Stripe's OpenAPI file comes in stripe-mock's Go module"
 
+OLDEST = "2022-11-15"
+"""Before this version payments had lists that the file does not know."""
+
 NOT_IN_THE_FILE: Mapping[str, set[str]] = {
     "charge": {"destination", "dispute", "order", "source"},
     "payment_intent": {"source"},
@@ -153,7 +156,7 @@ def check_answer(method: str, url: str, status: int, body: Any) -> None:
 
 
 def check_event(event: Any) -> None:
-    """Holds a delivered event against the file, where the file is to be had."""
-    known = specification()
+    """Holds a delivered event against the file, where the file is to be had and knows the event's version."""
+    known = specification() if event.get("api_version", "") >= OLDEST else None
     problems = [] if known is None else known.event_problems(event)
     assert not problems, f"{event['type']}: {'; '.join(problems)}"

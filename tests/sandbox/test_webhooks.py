@@ -187,7 +187,7 @@ async def test_endpoints_can_be_changed_disabled_and_deleted(
         ({"url": "ftp://a.example/", "enabled_events[]": "*"}, "url"),
         ({"url": "http://a.example/"}, "enabled_events"),
         ({"url": "http://a.example/", "enabled_events[]": "nonsense"}, "enabled_events[0]"),
-        ({"url": "http://a.example/", "enabled_events[]": "*", "api_version": "2020-08-27"}, "api_version"),
+        ({"url": "http://a.example/", "enabled_events[]": "*", "api_version": "2011-01-01"}, "api_version"),
     ],
 )
 async def test_an_endpoint_needs_an_address_and_events(http: "Http", form: dict[str, str], param: str) -> None:
@@ -208,3 +208,112 @@ async def test_a_burst_is_delivered_whole(
 
     ids = [json.loads(body)["id"] for _, body in receiver.received]
     assert (len(ids), len(set(ids))) == (120, 120)
+
+
+def _accepts(delivered: tuple[Any, bytes], secret: str) -> bool:
+    construct_event: Any = stripe.Webhook.construct_event  # which the SDK leaves untyped
+    try:
+        construct_event(delivered[1], delivered[0]["Stripe-Signature"], secret, tolerance=None)
+    except stripe.SignatureVerificationError:
+        return False
+    return True
+
+
+async def test_while_a_secret_is_rolled_both_sign(
+    sdk: stripe.StripeClient, http: "Http", server: Server, receiver: "Receiver"
+) -> None:
+    """For the overlap asked for, Stripe's verifier accepts either secret; then only the new one."""
+    endpoint = await _endpoint(sdk, receiver)
+    old = str(endpoint.secret)
+    rolling = {"webhook_endpoint": endpoint.id, "overlap_seconds": HOUR}
+    async with http.session.post(http.url + "/_sandbox/roll", json=rolling) as answer:
+        new = (await answer.json())["secret"]
+    await sdk.customers.create_async()
+    await server.sandbox.advance(HOUR)
+    await sdk.customers.create_async()
+    await server.sandbox.settle()
+
+    during, after = receiver.received
+    assert during[0]["Stripe-Signature"].count("v1=") == 2
+    assert [_accepts(during, old), _accepts(during, new)] == [True, True]
+    assert [_accepts(after, old), _accepts(after, new)] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        ({"webhook_endpoint": "we_nothing"}, 404),
+        ({"overlap_seconds": 5}, 400),
+        ([], 400),
+        ({"webhook_endpoint": "we_nothing", "overlap_seconds": 86_401}, 400),
+        ({"webhook_endpoint": "we_nothing", "overlap_seconds": "long"}, 400),
+    ],
+)
+async def test_what_cannot_be_rolled_is_refused(http: "Http", sent: Any, status: int) -> None:
+    """An endpoint that is not there, and an overlap that Stripe would not give."""
+    async with http.session.post(http.url + "/_sandbox/roll", json=sent) as answer:
+        assert answer.status == status
+
+
+async def test_an_endpoint_that_fails_for_days_is_disabled(
+    sdk: stripe.StripeClient, server: Server, receiver: "Receiver"
+) -> None:
+    """Three days without one success end deliveries, until somebody enables it again; one success starts anew."""
+    endpoint = await _endpoint(sdk, receiver, "customer.created")
+    receiver.statuses = [*[500] * 4, 200, *[500] * 13]
+    statuses = []
+    for _ in range(6):
+        await sdk.customers.create_async()
+        await server.sandbox.advance(86_400)
+        statuses.append((await sdk.webhook_endpoints.retrieve_async(endpoint.id)).status)
+    heard = len(receiver.received)
+    await sdk.customers.create_async()
+    await server.sandbox.settle()
+    silent = len(receiver.received) - heard
+    await sdk.webhook_endpoints.update_async(endpoint.id, {"disabled": False})
+    await sdk.customers.create_async()
+    await server.sandbox.settle()
+
+    assert (statuses, silent) == ([*["enabled"] * 5, "disabled"], 0)
+    assert len(receiver.received) == heard + 1
+
+
+@pytest.mark.parametrize(("version", "lists"), [("2020-08-27", True), ("2023-10-16", False)])
+async def test_an_endpoint_has_its_api_version(  # noqa: PLR0913 - the fixtures are the stage
+    sdk: stripe.StripeClient, http: "Http", server: Server, receiver: "Receiver", version: str, *, lists: bool
+) -> None:
+    """Deliveries are rendered for the endpoint's version; the list of events stays in the account's own."""
+    sent: Any = {"url": receiver.url, "enabled_events": ["*"], "api_version": version}
+    endpoint = await sdk.webhook_endpoints.create_async(sent)
+    intent = (await http.pay()).body
+    await http.post("/v1/refunds", {"payment_intent": intent["id"], "amount": "5"})
+    await server.sandbox.settle()
+
+    events = [json.loads(body) for _, body in receiver.received]
+    paid, refunded = (
+        next(event["data"]["object"] for event in events if event["type"] == type_)
+        for type_ in ("payment_intent.succeeded", "charge.refunded")
+    )
+    assert (endpoint.api_version, {version}) == (version, {event["api_version"] for event in events})
+    assert [lists, lists] == ["charges" in paid, "refunds" in refunded]
+    if lists:
+        assert [intent["latest_charge"]] == [charge["id"] for charge in paid["charges"]["data"]]
+        assert [refund["amount"] for refund in refunded["refunds"]["data"]] == [5]
+    listed = (await http.get("/v1/events")).body["data"]
+    assert {event["api_version"] for event in listed} == {"2024-06-20"}
+
+
+async def test_pending_webhooks_counts_what_is_undelivered(
+    sdk: stripe.StripeClient, http: "Http", server: Server, receiver: "Receiver"
+) -> None:
+    """One for each endpoint that has not accepted; deleting an endpoint ends its claim."""
+    await _endpoint(sdk, receiver)
+    gone = await sdk.webhook_endpoints.create_async({"url": "http://127.0.0.1:9/", "enabled_events": ["*"]})
+    await sdk.customers.create_async()
+    made = (await http.get("/v1/events")).body["data"][0]["pending_webhooks"]
+    await server.sandbox.settle()
+    tried = (await http.get("/v1/events?delivery_success=false")).body["data"][0]["pending_webhooks"]
+    await sdk.webhook_endpoints.delete_async(gone.id)
+
+    assert [made, tried] == [2, 1]
+    assert (await http.get("/v1/events?delivery_success=false")).body["data"] == []

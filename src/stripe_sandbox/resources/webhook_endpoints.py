@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from stripe_sandbox.account import API_VERSION, Account
+from stripe_sandbox.account import Account, RetiredSecret
 from stripe_sandbox.calls import Call, Operation
 from stripe_sandbox.errors import InvalidError
 from stripe_sandbox.form import Raw
@@ -26,6 +26,7 @@ from stripe_sandbox.params import (
     text_of,
 )
 from stripe_sandbox.records import Object
+from stripe_sandbox.versions import VERSIONS
 
 EVENT_TYPE: Final = re.compile(r"\*|[a-z0-9_]+(\.[a-z0-9_]+)+")
 
@@ -46,6 +47,14 @@ class EventType:
         return value
 
 
+FAILING_SECONDS: Final = 3 * 86_400
+"""How long an endpoint may fail without a break before it is disabled. Stripe says "multiple days in a row" and tries
+live events for three (https://docs.stripe.com/webhooks#disable)."""
+
+LONGEST_OVERLAP_SECONDS: Final = 86_400
+"""How long the earlier secret may stay alive when one is rolled (https://docs.stripe.com/webhooks#roll-endpoint-secrets)."""
+
+
 def add(  # noqa: PLR0913 - what an endpoint is made of
     account: Account,
     *,
@@ -54,13 +63,14 @@ def add(  # noqa: PLR0913 - what an endpoint is made of
     secret: str,
     description: str | None = None,
     metadata: Mapping[str, str] | None = None,
+    api_version: str | None = None,
 ) -> Object:
     """Makes an endpoint that takes events from now on; `secret` signs what is sent to it."""
     endpoint = account.webhook_endpoints.put(
         {
             "id": account.ids.new("we"),
             "object": "webhook_endpoint",
-            "api_version": API_VERSION,
+            "api_version": api_version,
             "application": None,
             "created": account.clock.stamp(),
             "description": description,
@@ -73,6 +83,52 @@ def add(  # noqa: PLR0913 - what an endpoint is made of
     )
     account.signing_secrets[endpoint["id"]] = secret
     return endpoint
+
+
+def roll(account: Account, endpoint_id: str, overlap_seconds: float) -> str:
+    """Gives an endpoint a new secret; the old one signs beside it for so long.
+
+    Stripe has this in its Dashboard only.
+
+    Returns:
+        the new `whsec_…`.
+
+    Raises:
+        KeyError: there is no such endpoint.
+    """
+    old = account.signing_secrets[endpoint_id]
+    now = account.clock.now()
+    kept = [retired for retired in account.retired_secrets.get(endpoint_id, []) if retired.ends_at > now]
+    account.retired_secrets[endpoint_id] = [RetiredSecret(old, now + overlap_seconds), *kept]
+    account.signing_secrets[endpoint_id] = account.ids.new("whsec")
+    return account.signing_secrets[endpoint_id]
+
+
+def live_secrets(account: Account, endpoint_id: str) -> list[str]:
+    """Every secret that signs now, newest first."""
+    now = account.clock.now()
+    retired = [old.secret for old in account.retired_secrets.get(endpoint_id, []) if old.ends_at > now]
+    return [account.signing_secrets[endpoint_id], *retired]
+
+
+def settle(account: Account, event_id: str, endpoint_id: str) -> None:
+    """Notes that an endpoint has an event, or will never want it."""
+    waiting = account.undelivered.get(event_id, set())
+    waiting.discard(endpoint_id)
+    if not waiting:
+        account.undelivered.pop(event_id, None)
+    event = account.events[event_id]
+    if event["pending_webhooks"] != len(waiting):
+        account.events.put({**event, "pending_webhooks": len(waiting)})
+
+
+def note_failure(account: Account, endpoint_id: str) -> None:
+    """Notes that an endpoint did not accept an event; after days without a break it is disabled."""
+    endpoint = account.webhook_endpoints.get(endpoint_id)
+    now = account.clock.now()
+    since = account.failing_since.setdefault(endpoint_id, now)
+    if endpoint is not None and now - since >= FAILING_SECONDS:
+        account.webhook_endpoints.put({**endpoint, "status": "disabled"})
 
 
 def _check(params: Mapping[str, Any]) -> None:
@@ -92,6 +148,7 @@ def _create(call: Call) -> Object:
         secret=secret,
         description=call.params.get("description"),
         metadata=call.params.get("metadata"),
+        api_version=call.params.get("api_version"),
     )
     return {**endpoint, "secret": secret}  # told this once
 
@@ -110,6 +167,7 @@ def _update(call: Call) -> Object:
     endpoint["metadata"] = merged(endpoint["metadata"], call.params.get("metadata"))
     if "disabled" in call.params:
         endpoint["status"] = "disabled" if call.params["disabled"] else "enabled"
+        call.account.failing_since.pop(endpoint["id"], None)
     return call.account.webhook_endpoints.put(endpoint)
 
 
@@ -117,6 +175,10 @@ def _delete(call: Call) -> Mapping[str, Any]:
     identifier = _retrieve(call)["id"]
     call.account.webhook_endpoints.remove(identifier)
     del call.account.signing_secrets[identifier]
+    call.account.retired_secrets.pop(identifier, None)
+    call.account.failing_since.pop(identifier, None)
+    for event_id in [event_id for event_id, waiting in call.account.undelivered.items() if identifier in waiting]:
+        settle(call.account, event_id, identifier)
     return {"id": identifier, "object": "webhook_endpoint", "deleted": True}
 
 
@@ -134,9 +196,7 @@ OPERATIONS: Final = (
         "/v1/webhook_endpoints",
         _create,
         "webhook_endpoint",
-        Parameters(
-            {**_SETTABLE, "api_version": Choice((API_VERSION,)), "connect": NotCovered()}, ("enabled_events", "url")
-        ),
+        Parameters({**_SETTABLE, "api_version": Choice(VERSIONS), "connect": NotCovered()}, ("enabled_events", "url")),
         _check,
     ),
     Operation("GET", "/v1/webhook_endpoints", _list, "webhook_endpoint", Parameters(PAGE)),
