@@ -8,10 +8,10 @@ export UV_SYSTEM_CERTS := 1
 UV := env -u VIRTUAL_ENV $(BIN)/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo up check test lock diagram
+.PHONY: help setup setup-dev demo up check test lock diagram sandbox-coverage
 
 help:  ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-16s %s\n' "$$name" "$$text"; done
 
 $(VENV)/uv.done: requirements-uv.lock
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Counterfoil needs Python 3.11 or later; $(PYTHON) is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12 demo")'
@@ -49,6 +49,9 @@ check: setup-dev  ## lint, types, import contracts
 
 test: check  ## everything that must pass before a change lands
 	@$(BIN)/pytest -n 2 --dist loadfile
+
+sandbox-coverage: setup-dev  ## renew docs/sandbox-coverage.md from Stripe's OpenAPI file (needs Go)
+	@$(BIN)/python -m stripe_sandbox.coverage "$$($(BIN)/python -m tests.sandbox.openapi)" > docs/sandbox-coverage.md
 
 lock: setup-dev  ## renew the lock files (hashes, no registry addresses)
 	@$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 --extra embedded pyproject.toml -o requirements.lock

@@ -9,6 +9,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -160,3 +161,7 @@ def check_event(event: Any) -> None:
     known = specification() if event.get("api_version", "") >= OLDEST else None
     problems = [] if known is None else known.event_problems(event)
     assert not problems, f"{event['type']}: {'; '.join(problems)}"
+
+
+if __name__ == "__main__":
+    print(found() or sys.exit(WHY_SKIPPED))  # noqa: T201 - for `make sandbox-coverage`
