@@ -12,7 +12,7 @@ async def ask_due(shop: Shop) -> int:
     """One round of the worker; return how many payments were asked about."""
     questions = await reconcile.claim_due(shop.pool, shop.clock.now())
     heard = [await reconcile.ask(shop.stripe, question) for question in questions]
-    assert await reconcile.record(shop.pool, shop.ids, heard, shop.clock.now()) == []
+    await reconcile.record(shop.pool, shop.ids, heard, shop.clock.now())
     return len(questions)
 
 

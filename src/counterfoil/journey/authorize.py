@@ -51,13 +51,13 @@ class Heard:
     verdict: Verdict
 
 
-async def claim_due(pool: Pool, ids: Ids, owner: str, now: datetime) -> list[Sending]:
-    """Claim attempts whose time to be sent has come, first or again; return what to send.
+async def claim_due(pool: Pool, ids: Ids, owner: str, now: datetime, most: int = MOST_AT_ONCE) -> list[Sending]:
+    """Claim up to ``most`` attempts whose time to be sent has come, first or again; return what to send.
 
     One whose key has grown too old is not sent any more: it is only looked at, and its next look is set.
     """
     async with unavailable_when_down(), pool.acquire() as connection, connection.transaction():
-        due = await payments.lock_due_to_send(connection, now, MOST_AT_ONCE)
+        due = await payments.lock_due_to_send(connection, now, most)
         fresh = [held for held in due.values() if _may_be_sent(held, now)]
         stale = [held for held in due.values() if not _may_be_sent(held, now)]
         advances = [claim(held.payment, len(held.kept), now) for held in fresh]

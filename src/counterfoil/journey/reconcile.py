@@ -10,12 +10,11 @@ from counterfoil.domain.payment import CLAIM, Advance, Payment, hear, look_at
 from counterfoil.domain.states import MOVED_MONEY
 from counterfoil.domain.verdict import Verdict
 from counterfoil.processors.port import Processor
-from counterfoil.runtime.batching import divided
 from counterfoil.runtime.ids import Ids
 from counterfoil.runtime.metrics import PROCESSOR_CALLS
 from counterfoil.runtime.retry import again_on
 from counterfoil.store import payments
-from counterfoil.store.pool import RIVALRY, SPLITTING, Pool, unavailable_when_down
+from counterfoil.store.pool import RIVALRY, Pool, unavailable_when_down
 
 MOST_AT_ONCE: Final = 50
 """Look-ups one worker has under way at a time."""
@@ -29,10 +28,10 @@ class Question:
     intent_id: str
 
 
-async def claim_due(pool: Pool, now: datetime) -> list[Question]:
-    """Take payments whose time to be asked about has come; no other worker asks about them meanwhile."""
+async def claim_due(pool: Pool, now: datetime, most: int = MOST_AT_ONCE) -> list[Question]:
+    """Take up to ``most`` payments whose time to be asked about has come; no other worker asks about them meanwhile."""
     async with unavailable_when_down(), pool.acquire() as connection:
-        due = await payments.claim_due_to_ask(connection, now, now + CLAIM, MOST_AT_ONCE)
+        due = await payments.claim_due_to_ask(connection, now, now + CLAIM, most)
     return [Question(payment_id, intent_id) for payment_id, intent_id in due.items()]
 
 
@@ -43,22 +42,14 @@ async def ask(processor: Processor, question: Question) -> tuple[UUID, Verdict]:
     return question.payment_id, verdict
 
 
-async def record(pool: Pool, ids: Ids, heard: Sequence[tuple[UUID, Verdict]], now: datetime) -> list[Exception]:
-    """Let each payment hear what was said of it, together; return the errors of those the store refused.
-
-    Hearing the same twice changes nothing.
-    """
-
-    async def work(some: Sequence[tuple[UUID, Verdict]]) -> list[None]:
-        await again_on(RIVALRY, lambda: _record(pool, ids, dict(some), now))
-        return [None] * len(some)
-
-    results: list[Exception | None] = await divided(work, heard, SPLITTING)
-    return [result for result in results if result is not None]
+async def record(pool: Pool, ids: Ids, heard: Sequence[tuple[UUID, Verdict]], now: datetime) -> None:
+    """Let each payment hear what was said of it, in one transaction. Hearing the same twice changes nothing."""
+    async with unavailable_when_down():
+        await again_on(RIVALRY, lambda: _record(pool, ids, dict(heard), now))
 
 
 async def _record(pool: Pool, ids: Ids, heard: Mapping[UUID, Verdict], now: datetime) -> None:
-    async with unavailable_when_down(), pool.acquire() as connection, connection.transaction():
+    async with pool.acquire() as connection, connection.transaction():
         held = await payments.lock(connection, heard)
         moved = [_hear(one.payment, heard[payment_id], now) for payment_id, one in held.items()]
         await payments.write(connection, moved, ids, now)

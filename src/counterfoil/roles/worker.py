@@ -1,18 +1,20 @@
 """The worker: reads notices, sends what no gateway sends, and asks about what stays open."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, Final
+from uuid import UUID
 
 import structlog
 
 from counterfoil.config import Mode, Settings
 from counterfoil.domain.errors import Unavailable
 from counterfoil.domain.payment import Payment
+from counterfoil.domain.verdict import Verdict
 from counterfoil.journey import authorize, conclude, reconcile
-from counterfoil.journey.authorize import Heard
+from counterfoil.journey.authorize import Heard, Sending
+from counterfoil.journey.reconcile import Question
 from counterfoil.processors.port import NoticeReader, Processor
 from counterfoil.processors.stripe import notices as stripe_notices
 from counterfoil.processors.stripe.client import StripeProcessor
@@ -20,7 +22,7 @@ from counterfoil.roles import probes
 from counterfoil.roles.serving import serve
 from counterfoil.roles.tending import database_check, tended
 from counterfoil.roles.world import World, open_world, owner_name
-from counterfoil.runtime.batching import divided
+from counterfoil.runtime.batching import Batcher
 from counterfoil.runtime.metrics import (
     ALARMS,
     NOTICES_CONCLUDED,
@@ -39,6 +41,9 @@ IDLE_SECONDS: Final = 1.0
 GATHER_SECONDS: Final = 0.02
 """After a ring, what else arrives in that moment is read in the same transaction."""
 
+LINGER_SECONDS: Final = 0.004
+"""What an answer waits for others to be recorded with."""
+
 DRAIN_SECONDS: Final = 12.0
 """Of the 15 s in which a role ends: what the processor has not answered by then, another worker sends again."""
 
@@ -48,69 +53,95 @@ CONNECTIONS: Final = 6
 _log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
 class Bench:
-    """What the worker works with."""
+    """What the worker works with, and the calls it has under way."""
 
-    world: World
-    processor: Processor
-    reader: NoticeReader
-    owner: str
+    def __init__(self, world: World, processor: Processor, reader: NoticeReader, owner: str) -> None:
+        self._world, self._processor, self._reader, self._owner = world, processor, reader, owner
+        self._calls: dict[str, set[asyncio.Task[None]]] = {"send": set(), "ask": set()}
+        self._sent: Batcher[Heard, Payment] = Batcher(
+            lambda heard: authorize.record(world.pool, world.ids, heard, world.clock.now()),
+            linger_seconds=LINGER_SECONDS,
+            longest_seconds=GATHER_SECONDS,
+            splits_on=SPLITTING,
+        )
+        self._asked: Batcher[tuple[UUID, Verdict], None] = Batcher(
+            self._record_asked,
+            linger_seconds=LINGER_SECONDS,
+            longest_seconds=GATHER_SECONDS,
+            splits_on=SPLITTING,
+        )
 
     async def read_notices(self) -> bool:
         """Read what notices wait; return whether there may be more."""
-        world = self.world
+        world = self._world
         ended = await conclude.run(
             world.pool,
-            self.reader,
+            self._reader,
             world.ids,
             world.clock.now(),
-            livemode=self.processor.livemode,
+            livemode=self._processor.livemode,
         )
         for state, count in ended.items():
             NOTICES_CONCLUDED.labels(state.value).inc(count)
         return ended.total() >= conclude.MOST_AT_ONCE
 
     async def send_due(self) -> bool:
-        """Send the attempts that are due, first or again; return whether there may be more."""
-        world = self.world
-        sendings = await authorize.claim_due(world.pool, world.ids, self.owner, world.clock.now())
-        if sendings:
-            heard = await asyncio.gather(*(authorize.call(self.processor, sending) for sending in sendings))
-            await self._record_each(heard)
-        return len(sendings) >= authorize.MOST_AT_ONCE
-
-    async def _record_each(self, heard: Sequence[Heard]) -> None:
-        """Record together; what the store refuses is recorded nowhere, and harms nobody else."""
-        world = self.world
-
-        async def record(some: Sequence[Heard]) -> Sequence[Payment]:
-            return await authorize.record(world.pool, world.ids, some, world.clock.now())
-
-        for one, result in zip(heard, await divided(record, heard, SPLITTING), strict=True):
-            if isinstance(result, Exception):
-                ALARMS.labels("record").inc()
-                _log.error("worker.unrecordable", payment_id=str(one.sending.payment_id), why=type(result).__name__)
+        """Begin to send the attempts that are due, first or again; return whether there may be more to begin."""
+        world, free = self._world, authorize.MOST_AT_ONCE - len(self._calls["send"])
+        if not free:
+            return False
+        sendings = await authorize.claim_due(world.pool, world.ids, self._owner, world.clock.now(), free)
+        for sending in sendings:
+            self._begin("send", sending.payment_id, self._send(sending))
+        return len(sendings) == free
 
     async def ask_due(self) -> bool:
-        """Ask about the payments that are due to be asked about; return whether there may be more."""
-        world = self.world
-        questions = await reconcile.claim_due(world.pool, world.clock.now())
-        if questions:
-            heard = await asyncio.gather(*(reconcile.ask(self.processor, question) for question in questions))
-            for error in await reconcile.record(world.pool, world.ids, heard, world.clock.now()):
-                ALARMS.labels("record").inc()
-                _log.error("worker.unrecordable", why=type(error).__name__)
-        return len(questions) >= reconcile.MOST_AT_ONCE
+        """Begin to ask about the payments that are due to be asked about; return whether there may be more."""
+        world, free = self._world, reconcile.MOST_AT_ONCE - len(self._calls["ask"])
+        if not free:
+            return False
+        questions = await reconcile.claim_due(world.pool, world.clock.now(), free)
+        for question in questions:
+            self._begin("ask", question.payment_id, self._ask(question))
+        return len(questions) == free
 
     async def measure(self) -> bool:
         """Set the gauges that only the store can tell; there is never more."""
-        async with unavailable_when_down(), self.world.pool.acquire() as connection:
+        async with unavailable_when_down(), self._world.pool.acquire() as connection:
             backlog = await notices.backlog(connection)
         NOTICES_WAITING.set(backlog.waiting)
-        age = (self.world.clock.now() - backlog.oldest).total_seconds() if backlog.oldest else 0.0
+        age = (self._world.clock.now() - backlog.oldest).total_seconds() if backlog.oldest else 0.0
         OLDEST_NOTICE_SECONDS.set(age)
         return False
+
+    def under_way(self) -> list["asyncio.Task[None]"]:
+        """Return the calls that were begun and are not recorded yet."""
+        return [call for calls in self._calls.values() for call in calls]
+
+    def _begin(self, kind: str, payment_id: UUID, call: Coroutine[Any, Any, object]) -> None:
+        """Let a call run by itself: a slow one keeps no other from being recorded, nor from being begun."""
+
+        async def run() -> None:
+            try:
+                await call
+            except Exception as error:  # noqa: BLE001 - recorded here; the claim expires, and it is done again
+                ALARMS.labels("record").inc()
+                _log.error("worker.unrecorded", work=kind, payment_id=str(payment_id), why=type(error).__name__)
+
+        task = asyncio.create_task(run())
+        self._calls[kind].add(task)
+        task.add_done_callback(self._calls[kind].discard)
+
+    async def _send(self, sending: Sending) -> None:
+        await self._sent.submit(await authorize.call(self._processor, sending))
+
+    async def _ask(self, question: Question) -> None:
+        await self._asked.submit(await reconcile.ask(self._processor, question))
+
+    async def _record_asked(self, heard: Sequence[tuple[UUID, Verdict]]) -> list[None]:
+        await reconcile.record(self._world.pool, self._world.ids, heard, self._world.clock.now())
+        return [None] * len(heard)
 
 
 async def run(settings: Settings, shutdown: Shutdown) -> None:
@@ -139,24 +170,30 @@ async def run(settings: Settings, shutdown: Shutdown) -> None:
                 new_request_id=world.request_id,
                 shutdown=shutdown,
             )
-            await _finish(works, shutdown)
+            await _finish(works, bench, shutdown)
         await processor.close()
 
 
-async def _finish(works: Collection["asyncio.Task[None]"], shutdown: Shutdown) -> None:
+async def _finish(loops: Collection["asyncio.Task[None]"], bench: Bench, shutdown: Shutdown) -> None:
     """Return when the work in hand is done, or its time is over; claims left behind expire by themselves."""
+
+    async def ends() -> None:
+        await asyncio.gather(*loops)
+        await asyncio.gather(*bench.under_way())  # only now: a loop's last round may have begun more
+
     forced = asyncio.create_task(shutdown.forced.wait())
-    done = asyncio.gather(*works)
-    first: set[asyncio.Future[Any]] = {done, forced}
+    ending = asyncio.create_task(ends())
+    first: set[asyncio.Future[Any]] = {ending, forced}
     await asyncio.wait(first, timeout=DRAIN_SECONDS, return_when=asyncio.FIRST_COMPLETED)
     forced.cancel()
-    left = [work for work in works if not work.done()]
+    ending.cancel()
+    left = [work for work in (*loops, *bench.under_way()) if not work.done()]
     if left:
         _log.warning("worker.left_work", tasks=len(left))
     for work in left:
         work.cancel()
     with suppress(asyncio.CancelledError):
-        await done
+        await asyncio.gather(*left)
 
 
 async def _over_and_over(

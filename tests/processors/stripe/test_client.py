@@ -187,6 +187,7 @@ async def test_whatever_comes_back_is_a_verdict(status: bytes, body: bytes) -> N
     heard = [await stripe.send(request, again=True), await stripe.look_up("pi_1")]
     await stripe.close()
     server.close()
+    await server.wait_closed()
     assert [verdict.outcome for verdict in heard] == [AttemptHappening.UNKNOWN] * 2
 
 
@@ -197,6 +198,7 @@ async def test_a_decline_whose_fields_are_odd_is_still_a_decline() -> None:
     verdict = await stripe.send(await stripe.request_for(PAYMENT, order()), again=False)
     await stripe.close()
     server.close()
+    await server.wait_closed()
     assert verdict.decline is not None
     assert (verdict.decline.code, verdict.decline.message) == ("unspecified", "")
 
