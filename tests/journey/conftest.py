@@ -10,15 +10,16 @@ from tests.told import Clock
 from counterfoil.processors.stripe.client import StripeProcessor
 from counterfoil.runtime.ids import Ids
 from counterfoil.store.pool import Pool
+from stripe_sandbox.clock import Clock as SandboxClock
 from stripe_sandbox.sandbox import Sandbox, Server
 
 KEY = "sk_test_journey"
 
 
 @pytest.fixture
-def sandbox() -> Sandbox:
-    """A Stripe of this test's own."""
-    return Sandbox(keys=[KEY])
+def sandbox(clock: Clock) -> Sandbox:
+    """A Stripe of this test's own, in the time that the test tells."""
+    return Sandbox(keys=[KEY], clock=SandboxClock(wall=lambda: clock.now().timestamp()))
 
 
 @pytest_asyncio.fixture

@@ -8,10 +8,10 @@ from urllib.parse import parse_qsl
 import aiohttp
 from tests.orders import Shop, order
 
-from counterfoil.domain.payment import CLAIM, LOOK_UPS_AFTER, CaptureMethod
+from counterfoil.domain.payment import CLAIM, KEY_LIFE, LOOK_UPS_AFTER, NEVER_SENT_FOR, CaptureMethod
 from counterfoil.domain.states import AttemptState, PaymentState
-from counterfoil.journey import authorize
-from counterfoil.journey.authorize import KEY_LIFE
+from counterfoil.journey import authorize, reconcile
+from counterfoil.journey.authorize import Sending
 from counterfoil.processors.stripe.client import StripeProcessor
 from stripe_sandbox.sandbox import Server
 
@@ -111,11 +111,11 @@ async def test_a_queued_attempt_has_never_been_sent_before(shop: Shop) -> None:
 
 
 async def test_a_key_of_23_hours_is_never_sent_again(shop: Shop, peer: Server) -> None:
-    """Stripe may have forgotten it by then, and would charge anew. The payment is looked at instead, and in doubt."""
+    """Stripe may have forgotten it by then, and would charge anew: the payment is looked for, not sent."""
     payment = await shop.accepted(order())
     shop.clock.advance(KEY_LIFE)
     assert await authorize.claim_due(shop.pool, shop.ids, "worker", shop.clock.now()) == []
-    assert await shop.state(payment) == "in_doubt"
+    assert [payment.id] == [trace.payment_id for trace in await reconcile.claim_due(shop.pool, shop.clock.now())]
     assert await logged(peer) == []
 
 
@@ -214,3 +214,34 @@ async def test_a_send_that_never_left_keeps_the_next_refusal_a_proof(shop: Shop)
     (again,) = await authorize.claim_due(shop.pool, shop.ids, "worker", shop.clock.now())
     assert again.again is False
     assert PaymentState.FAILED is (await shop.send(again)).state
+
+
+async def unreachable(shop: Shop, sending: Sending) -> None:
+    """Try to send where nobody listens, and record that."""
+    nowhere = StripeProcessor("sk_test_journey", livemode=False, api_base="http://127.0.0.1:9")
+    heard = await authorize.call(nowhere, sending)
+    await nowhere.close()
+    await authorize.record(shop.pool, shop.ids, [heard], shop.clock.now())
+
+
+async def test_a_key_that_never_reached_stripe_does_not_age(shop: Shop, peer: Server) -> None:
+    """A day and a half without a connection: nothing was ever carried out, so the order may still be sent."""
+    await unreachable(shop, await shop.sending(order()))
+    shop.clock.advance(KEY_LIFE * 1.5)
+    (late,) = await authorize.claim_due(shop.pool, shop.ids, "worker", shop.clock.now())
+    assert PaymentState.SUCCEEDED is (await shop.send(late)).state
+    assert len(await charges(peer)) == 1
+
+
+async def test_what_could_not_be_sent_for_three_days_is_given_up(shop: Shop, peer: Server) -> None:
+    """Nobody waits for that order any more: it fails, with the network as the reason, and is never sent."""
+    sending = await shop.sending(order())
+    await unreachable(shop, sending)
+    shop.clock.advance(NEVER_SENT_FOR)
+    assert await authorize.claim_due(shop.pool, shop.ids, "worker", shop.clock.now()) == []
+    row = await shop.pool.fetchrow(
+        "SELECT p.state, a.decline_reason FROM payments p JOIN attempts a ON a.payment_id = p.id"
+    )
+    assert row is not None
+    assert tuple(row.values()) == ("failed", "network_error")
+    assert await logged(peer) == []

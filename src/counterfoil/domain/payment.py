@@ -9,7 +9,7 @@ from uuid import UUID
 from counterfoil.domain.facts import ON_ENTERING, FactName
 from counterfoil.domain.money import Money
 from counterfoil.domain.states import FINAL, PAYMENT_RULES, AttemptHappening, AttemptState, PaymentState, Standing, move
-from counterfoil.domain.verdict import Action, Cause, Decline, Source, Verdict
+from counterfoil.domain.verdict import Action, Cause, Decline, FailureReason, Source, Verdict
 
 DOUBT_AFTER: Final = timedelta(minutes=15)
 """An outcome unknown for this long is shown as ``in_doubt``: long enough for every ordinary retry, short enough for a
@@ -31,8 +31,31 @@ QUIET_LOOKS: Final = 3
 """Where the processor itself said that it waits (for the customer, for a bank, for our capture) the first, hasty looks
 of the schedule are skipped: a webhook is the rule, the look-up the exception."""
 
+ABSENCE_PROOF: Final = timedelta(hours=1)
+"""Two complete listings this far apart prove that a send did nothing: one alone could run before a late effect."""
+
+KEY_LIFE: Final = timedelta(hours=23)
+"""Stripe may forget a key after 24 hours; a POST with a forgotten key is a new charge. The hour is for our clocks."""
+
+NEVER_SENT_FOR: Final = timedelta(hours=72)
+"""An order that could not be sent for three days is given up: nobody waits for it any more."""
+
 CLAIM: Final = timedelta(seconds=120)
 """How long a process may work on what it claimed. Four times the processor's timeout, so a live one never loses it."""
+
+
+NEVER_ARRIVED: Final = Decline(
+    FailureReason.NETWORK_ERROR,
+    code="never_arrived",
+    message="The processor has no trace of this payment.",
+    can_retry=True,
+)
+NEVER_SENT: Final = Decline(
+    FailureReason.NETWORK_ERROR,
+    code="never_sent",
+    message="The processor could not be reached for three days.",
+    can_retry=True,
+)
 
 
 @unique
@@ -48,7 +71,8 @@ class Attempt:
     """One try with the processor.
 
     ``exposed`` says whether a send of it may have reached the processor: only while it is not does a refusal prove that
-    nothing was done. ``unknown_since`` is the first such send that still has no definite answer.
+    nothing was done. ``unknown_since`` is the first such send that still has no definite answer, ``absent_since`` the
+    first complete listing that showed nothing of it.
     """
 
     number: int
@@ -58,6 +82,7 @@ class Attempt:
     action: Action | None = None
     exposed: bool = False
     unknown_since: datetime | None = None
+    absent_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +199,10 @@ def hear(payment: Payment, number: int, verdict: Verdict, now: datetime) -> Adva
     known = replace(attempt, charge_id=attempt.charge_id or verdict.charge_id)
     if not verdict.executed:
         known = replace(known, exposed=False, unknown_since=None)
+    if verdict.absent:
+        if known.absent_since is not None and now - known.absent_since >= ABSENCE_PROOF:
+            return give_up(payment, number, NEVER_ARRIVED, verdict.cause, now)
+        known = replace(known, absent_since=known.absent_since or now)
     if state is attempt.state:
         after = _with_attempt(named, known)
         looked = verdict.outcome is AttemptHappening.UNKNOWN or verdict.cause.source is Source.LOOK_UP
@@ -186,11 +215,17 @@ def hear(payment: Payment, number: int, verdict: Verdict, now: datetime) -> Adva
         decline=verdict.decline,
         action=verdict.action,
         unknown_since=None if definite else known.unknown_since or now,
+        absent_since=None,
     )
     after = replace(_with_attempt(named, moved), checks=QUIET_LOOKS if definite else 0)
     if verdict.amount_captured is not None:
         after = replace(after, amount_captured=verdict.amount_captured)
     return _settle(payment, _looked_at(after, now), verdict.cause, now)
+
+
+def give_up(payment: Payment, number: int, decline: Decline, cause: Cause, now: datetime) -> Advance:
+    """Return the payment after an attempt ended that, as is proven, the processor never carried out."""
+    return hear(payment, number, Verdict(AttemptHappening.DECLINED, cause, decline=decline), now)
 
 
 def look_at(payment: Payment, now: datetime) -> Advance:
@@ -230,8 +265,10 @@ def _began_processing(before: Payment, after: Payment) -> bool:
 def _looked_at(payment: Payment, now: datetime) -> Payment:
     """Return the payment with one more look counted and the next one set."""
     wait = LOOK_UPS_AFTER[payment.checks] if payment.checks < len(LOOK_UPS_AFTER) else LOOK_UP_EVERY
-    doubts = [attempt.unknown_since + DOUBT_AFTER for attempt in payment.attempts if attempt.unknown_since is not None]
-    due = min([now + wait, *(moment for moment in doubts if moment > now)])  # doubt is to be seen when it begins
+    # Doubt is to be seen when it begins, and absence to be proven as soon as it can be.
+    marks = [attempt.unknown_since + DOUBT_AFTER for attempt in payment.attempts if attempt.unknown_since is not None]
+    marks += [attempt.absent_since + ABSENCE_PROOF for attempt in payment.attempts if attempt.absent_since is not None]
+    due = min([now + wait, *(moment for moment in marks if moment > now)])
     return replace(payment, checks=payment.checks + 1, next_check_at=due)
 
 

@@ -72,7 +72,8 @@ class Verdict:
     ``outcome`` is any happening but ``claimed``. ``amount_captured`` is in minor units and set with a capture.
     ``intent_id`` and ``charge_id`` are the processor's names for the payment and for this attempt's charge, where it
     gave them. ``executed`` is False where it is certain that no request of ours was carried out: an unknown outcome is
-    then no reason to doubt. ``alarm`` is set where the answer shows a mistake of ours that a person must see.
+    then no reason to doubt. ``absent`` is set where a complete listing of what could have become of the attempt shows
+    nothing. ``alarm`` is set where the answer shows a mistake of ours that a person must see.
     """
 
     outcome: AttemptHappening
@@ -83,6 +84,7 @@ class Verdict:
     decline: Decline | None = None
     action: Action | None = None
     executed: bool = True
+    absent: bool = False
     alarm: str | None = None
 
     def __post_init__(self) -> None:

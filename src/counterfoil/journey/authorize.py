@@ -5,26 +5,22 @@ The gateway's inline charge and the worker share `call` and `record`; the gatewa
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
 import structlog
 
-from counterfoil.domain.payment import CLAIM, Advance, Payment, claim, hear, look_at
+from counterfoil.domain.payment import CLAIM, NEVER_SENT, NEVER_SENT_FOR, Advance, Payment, claim, give_up, hear
 from counterfoil.domain.request import Request
-from counterfoil.domain.states import AttemptState
-from counterfoil.domain.verdict import Verdict
+from counterfoil.domain.verdict import Cause, Source, Verdict
 from counterfoil.processors.port import Processor
 from counterfoil.runtime.ids import Ids
 from counterfoil.runtime.metrics import ALARMS, PROCESSOR_CALLS
 from counterfoil.runtime.retry import again_on
 from counterfoil.store import payments
-from counterfoil.store.payments import Claim, Held
+from counterfoil.store.payments import Claim
 from counterfoil.store.pool import RIVALRY, Pool, unavailable_when_down
-
-KEY_LIFE: Final = timedelta(hours=23)
-"""Stripe may forget a key after 24 hours; a POST with a forgotten key is a new charge. The hour is for our clocks."""
 
 MOST_AT_ONCE: Final = 50
 """As many calls as one worker has under way; Stripe's limits, not ours, are what a larger number would meet."""
@@ -54,14 +50,16 @@ class Heard:
 async def claim_due(pool: Pool, ids: Ids, owner: str, now: datetime, most: int = MOST_AT_ONCE) -> list[Sending]:
     """Claim up to ``most`` attempts whose time to be sent has come, first or again; return what to send.
 
-    One whose key has grown too old is not sent any more: it is only looked at, and its next look is set.
+    One whose key has grown too old is never sent any more, only looked for (`reconcile`); one that could not be sent
+    for three days is given up.
     """
     async with unavailable_when_down(), pool.acquire() as connection, connection.transaction():
-        due = await payments.lock_due_to_send(connection, now, most)
-        fresh = [held for held in due.values() if _may_be_sent(held, now)]
-        stale = [held for held in due.values() if not _may_be_sent(held, now)]
+        due = (await payments.lock_due_to_send(connection, now, most)).values()
+        lost = [held for held in due if _is_given_up(held.payment, now)]
+        fresh = [held for held in due if not _is_given_up(held.payment, now)]
         advances = [claim(held.payment, len(held.kept), now) for held in fresh]
-        advances += [look_at(held.payment, now) for held in stale]
+        timer = Cause(Source.TIMER, "never sent")
+        advances += [give_up(held.payment, len(held.kept), NEVER_SENT, timer, now) for held in lost]
         wanted = [(held.payment.id, len(held.kept)) for held in fresh]
         claims = await payments.claim_attempts(connection, wanted, owner, now, now + CLAIM) if wanted else {}
         await payments.write(connection, advances, ids, now)
@@ -118,7 +116,5 @@ async def _record(pool: Pool, ids: Ids, heard: Sequence[Heard], now: datetime) -
     ]
 
 
-def _may_be_sent(held: Held, now: datetime) -> bool:
-    attempt, kept = held.payment.attempts[-1], held.kept[-1]
-    young = kept.first_sent_at is None or now - kept.first_sent_at < KEY_LIFE
-    return young and attempt.state in (AttemptState.QUEUED, AttemptState.SENT)
+def _is_given_up(payment: Payment, now: datetime) -> bool:
+    return not payment.attempts[-1].exposed and now - payment.created_at >= NEVER_SENT_FOR

@@ -1,7 +1,6 @@
 """Open payments are asked about when their time comes, so that a lost webhook leaves nothing waiting for ever."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -14,32 +13,27 @@ from counterfoil.runtime.ids import Ids
 from counterfoil.runtime.metrics import PROCESSOR_CALLS
 from counterfoil.runtime.retry import again_on
 from counterfoil.store import payments
+from counterfoil.store.payments import Trace
 from counterfoil.store.pool import RIVALRY, Pool, unavailable_when_down
 
 MOST_AT_ONCE: Final = 50
 """Look-ups one worker has under way at a time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
-    """A payment to ask about, by the processor's name for it."""
-
-    payment_id: UUID
-    intent_id: str
-
-
-async def claim_due(pool: Pool, now: datetime, most: int = MOST_AT_ONCE) -> list[Question]:
+async def claim_due(pool: Pool, now: datetime, most: int = MOST_AT_ONCE) -> list[Trace]:
     """Take up to ``most`` payments whose time to be asked about has come; no other worker asks about them meanwhile."""
     async with unavailable_when_down(), pool.acquire() as connection:
-        due = await payments.claim_due_to_ask(connection, now, now + CLAIM, most)
-    return [Question(payment_id, intent_id) for payment_id, intent_id in due.items()]
+        return await payments.claim_due_to_ask(connection, now, now + CLAIM, most)
 
 
-async def ask(processor: Processor, question: Question) -> tuple[UUID, Verdict]:
+async def ask(processor: Processor, trace: Trace) -> tuple[UUID, Verdict]:
     """Ask the processor and return what it says. Holds no transaction and no connection."""
-    verdict = await processor.look_up(question.intent_id)
+    if trace.intent_id is not None:
+        verdict = await processor.look_up(trace.intent_id)
+    else:
+        verdict = await processor.find(trace.payment_id, trace.first_sent_at, trace.last_sent_at)
     PROCESSOR_CALLS.labels("look-up", verdict.outcome.value).inc()
-    return question.payment_id, verdict
+    return trace.payment_id, verdict
 
 
 async def record(pool: Pool, ids: Ids, heard: Sequence[tuple[UUID, Verdict]], now: datetime) -> None:

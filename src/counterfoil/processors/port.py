@@ -1,6 +1,7 @@
 """What every processor offers, whoever it is."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum, unique
 from typing import Protocol
 from uuid import UUID
@@ -79,6 +80,12 @@ class Processor(Protocol):
 
     async def look_up(self, intent_id: str) -> Verdict:
         """Ask how a payment stands, by the processor's own name for it."""
+
+    async def find(self, payment_id: UUID, first_sent_at: datetime, last_sent_at: datetime) -> Verdict:
+        """Look for a payment whose name was never learned, among all that were made while it was being sent.
+
+        The verdict is ``absent`` where everything was looked through and it was not there.
+        """
 
 
 class NoticeReader(Protocol):

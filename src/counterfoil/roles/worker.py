@@ -14,7 +14,6 @@ from counterfoil.domain.payment import Payment
 from counterfoil.domain.verdict import Verdict
 from counterfoil.journey import authorize, conclude, reconcile
 from counterfoil.journey.authorize import Heard, Sending
-from counterfoil.journey.reconcile import Question
 from counterfoil.processors.port import NoticeReader, Processor
 from counterfoil.processors.stripe import notices as stripe_notices
 from counterfoil.processors.stripe.client import StripeProcessor
@@ -33,6 +32,7 @@ from counterfoil.runtime.metrics import (
 from counterfoil.runtime.shutdown import Shutdown
 from counterfoil.store import notices
 from counterfoil.store.listening import Bell, listening
+from counterfoil.store.payments import Trace
 from counterfoil.store.pool import SPLITTING, unavailable_when_down
 
 IDLE_SECONDS: Final = 1.0
@@ -101,10 +101,10 @@ class Bench:
         world, free = self._world, reconcile.MOST_AT_ONCE - len(self._calls["ask"])
         if not free:
             return False
-        questions = await reconcile.claim_due(world.pool, world.clock.now(), free)
-        for question in questions:
-            self._begin("ask", question.payment_id, self._ask(question))
-        return len(questions) == free
+        traces = await reconcile.claim_due(world.pool, world.clock.now(), free)
+        for trace in traces:
+            self._begin("ask", trace.payment_id, self._ask(trace))
+        return len(traces) == free
 
     async def measure(self) -> bool:
         """Set the gauges that only the store can tell; there is never more."""
@@ -136,8 +136,8 @@ class Bench:
     async def _send(self, sending: Sending) -> None:
         await self._sent.submit(await authorize.call(self._processor, sending))
 
-    async def _ask(self, question: Question) -> None:
-        await self._asked.submit(await reconcile.ask(self._processor, question))
+    async def _ask(self, trace: Trace) -> None:
+        await self._asked.submit(await reconcile.ask(self._processor, trace))
 
     async def _record_asked(self, heard: Sequence[tuple[UUID, Verdict]]) -> list[None]:
         await reconcile.record(self._world.pool, self._world.ids, heard, self._world.clock.now())

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from counterfoil.domain.money import Money
 from counterfoil.domain.order import Order
-from counterfoil.domain.payment import Advance, Attempt, CaptureMethod, Fact, Payment
+from counterfoil.domain.payment import KEY_LIFE, Advance, Attempt, CaptureMethod, Fact, Payment
 from counterfoil.domain.request import Request
 from counterfoil.domain.states import AttemptState, PaymentState
 from counterfoil.domain.verdict import Action, Decline, FailureReason
@@ -60,6 +60,16 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
+class Trace:
+    """By what a payment can be found at the processor: its name there, else when it was first and last sent."""
+
+    payment_id: UUID
+    intent_id: str | None
+    first_sent_at: datetime
+    last_sent_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Known:
     """The payment that already answers for an event."""
 
@@ -101,14 +111,14 @@ async def lock(connection: Connection, payment_ids: Iterable[UUID]) -> dict[UUID
 
 async def lock_due_to_send(connection: Connection, now: datetime, most: int) -> dict[UUID, Held]:
     """Return up to ``most`` locked payments whose attempt is to be sent, or sent again; those held elsewhere not."""
-    records = await connection.fetch(_SQL.lock_due_to_send, now, most)
+    records = await connection.fetch(_SQL.lock_due_to_send, now, most, now - KEY_LIFE)
     return await lock(connection, [record["id"] for record in records])
 
 
-async def claim_due_to_ask(connection: Connection, now: datetime, until: datetime, most: int) -> dict[UUID, str]:
-    """Take up to ``most`` due payments that the processor knows; return its name for each. None else takes them yet."""
-    records = await connection.fetch(_SQL.claim_due_to_ask, now, most, until)
-    return {record["id"]: record["intent_id"] for record in records}
+async def claim_due_to_ask(connection: Connection, now: datetime, until: datetime, most: int) -> list[Trace]:
+    """Take up to ``most`` due payments that the processor knows, or whose key has grown too old to be sent again."""
+    records = await connection.fetch(_SQL.claim_due_to_ask, now, most, until, now - KEY_LIFE)
+    return [Trace(*record.values()) for record in records]
 
 
 async def claim_attempts(
@@ -165,7 +175,7 @@ async def write(
     await connection.execute(
         _SQL.write_payments,
         *_columns(payments, 10),
-        *_columns(attempts, 13),
+        *_columns(attempts, 14),
         *_columns(facts, 9),
         now,
     )
@@ -227,6 +237,7 @@ def _attempt(record: Row) -> Attempt:
         action=action,
         exposed=record["exposed"],
         unknown_since=record["unknown_since"],
+        absent_since=record["absent_since"],
     )
 
 
@@ -295,6 +306,7 @@ def _attempt_row(payment_id: UUID, attempt: Attempt, *, released: bool) -> tuple
         action.expires_at if action else None,
         attempt.exposed,
         attempt.unknown_since,
+        attempt.absent_since,
         released,
     )
 

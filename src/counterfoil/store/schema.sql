@@ -94,6 +94,7 @@ CREATE TABLE attempts (
     last_sent_at      timestamptz,
     exposed           boolean     NOT NULL,  -- whether a send of it may have reached the processor
     unknown_since     timestamptz,
+    absent_since      timestamptz,
 
     charge_id         text,
     decline_reason    text,

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final
 from uuid import UUID
@@ -14,7 +15,7 @@ from counterfoil.domain.errors import InvalidRequest, MethodRefused, Unavailable
 from counterfoil.domain.order import Order
 from counterfoil.domain.request import Request
 from counterfoil.domain.verdict import Cause, Source, Verdict
-from counterfoil.processors.stripe import requests, verdicts
+from counterfoil.processors.stripe import notices, requests, verdicts
 from counterfoil.processors.stripe.requests import Call
 
 TIMEOUT_SECONDS: Final = 30
@@ -26,6 +27,12 @@ wait for one: who waits here has not begun, and is not given up."""
 
 MOST_KINDS: Final = 10_000
 """Payment methods whose kind is remembered; then all are forgotten, which costs a question each."""
+
+LISTED_AROUND: Final = timedelta(seconds=300)
+"""How far Stripe's clock, in whole seconds, may be from ours when we list what was made around a send."""
+
+LISTED_AT_ONCE: Final = 100
+"""The most that Stripe gives on a page."""
 
 _CARD_PREFIXES: Final = ("tok_", "card_", "src_", "pm_card_")
 """Names of methods that say by themselves that they are cards; Stripe's test methods among them."""
@@ -105,6 +112,27 @@ class StripeProcessor:
                 return verdicts.of_silence(Cause(Source.LOOK_UP, _request_id(error)))
         cause = _cause(Source.LOOK_UP, intent)
         return _read(partial(verdicts.of_intent, intent, cause), cause)
+
+    async def find(self, payment_id: UUID, first_sent_at: datetime, last_sent_at: datetime) -> Verdict:
+        """Look for a payment in Stripe's list, page by page: search lags behind, and lists filter by time only."""
+        window = {
+            "gte": int((first_sent_at - LISTED_AROUND).timestamp()),
+            "lte": int((last_sent_at + LISTED_AROUND).timestamp()),
+        }
+        parameters: dict[str, Any] = {"created": window, "limit": LISTED_AT_ONCE}
+        while True:
+            async with self._slots:
+                try:
+                    page = await self._client.payment_intents.list_async(parameters)  # type: ignore[arg-type]  # as above
+                except Exception as error:  # noqa: BLE001 - a listing that is not complete proves nothing
+                    return verdicts.of_silence(Cause(Source.LOOK_UP, _request_id(error)))
+            cause = _cause(Source.LOOK_UP, page)
+            for intent in page.data:
+                if notices.payment_id_of(intent) == payment_id:
+                    return _read(partial(verdicts.of_intent, intent, cause), cause)
+            if not page.has_more or not page.data:
+                return verdicts.of_silence(cause, absent=True)
+            parameters["starting_after"] = page.data[-1].id
 
     async def _do(self, call: Call, key: str) -> stripe.PaymentIntent:
         intents, parameters, options = self._client.payment_intents, call.parameters, {"idempotency_key": key}

@@ -71,7 +71,7 @@ def read(body: bytes) -> Word | Silence:
     if kind not in INTENT_EVENTS and kind not in CHARGE_EVENTS:
         return Silence.IRRELEVANT
     thing = _object(event)
-    payment_id = _payment_id(thing)
+    payment_id = payment_id_of(thing)
     intent = kind in INTENT_EVENTS
     intent_id = thing.get("id") if intent else thing.get("payment_intent")
     if payment_id is None and not isinstance(intent_id, str):
@@ -90,7 +90,7 @@ def read(body: bytes) -> Word | Silence:
     return Word(payment_id, verdict.intent_id, verdict.charge_id, verdict)
 
 
-def _payment_id(thing: Mapping[str, Any]) -> UUID | None:
+def payment_id_of(thing: Mapping[str, Any]) -> UUID | None:
     """Return the payment our metadata names; both spellings are ours (the charges driver writes ``paymentId``)."""
     metadata = thing.get("metadata")
     if not isinstance(metadata, Mapping):

@@ -127,12 +127,19 @@ def _of_invalid(kind: str | None, error: Mapping[str, Any], cause: Cause, *, aga
     return Verdict(AttemptHappening.DECLINED, cause, intent_id, decline=decline, alarm=None if method else ours)
 
 
-def of_silence(cause: Cause, *, executed: bool = True, alarm: str | None = None) -> Verdict:
+def of_silence(
+    cause: Cause,
+    *,
+    executed: bool = True,
+    absent: bool = False,
+    alarm: str | None = None,
+) -> Verdict:
     """Return what it means that nothing explicit was said: nothing is known.
 
-    With ``executed`` False it is certain, all the same, that nothing was done.
+    With ``executed`` False it is certain, all the same, that nothing was done; ``absent`` says that a complete listing
+    shows nothing.
     """
-    return Verdict(AttemptHappening.UNKNOWN, cause, executed=executed, alarm=alarm)
+    return Verdict(AttemptHappening.UNKNOWN, cause, executed=executed, absent=absent, alarm=alarm)
 
 
 def _decline(error: Mapping[str, Any]) -> Decline:

@@ -72,6 +72,7 @@ CREATE TABLE attempts (
     last_sent_at      timestamptz,
     exposed           boolean     NOT NULL,
     unknown_since     timestamptz,
+    absent_since      timestamptz,
 
     charge_id         text,
     decline_reason    text,

@@ -68,7 +68,8 @@ SELECT id, event_id, order_id, customer_id, amount, currency, capture_method, cr
 -- name: attempts_of
 -- All attempts of the payments $1, in order. The payment's row is what is locked; attempts need no lock of their own.
 SELECT payment_id, number, state, charge_id, decline_reason, decline_code, decline_message, decline_can_retry,
-       action_url, action_expires_at, exposed, unknown_since, idempotency_key, request, first_sent_at, fence, claim_expires_at
+       action_url, action_expires_at, exposed, unknown_since, absent_since, idempotency_key, request, first_sent_at,
+       last_sent_at, fence, claim_expires_at
   FROM attempts WHERE payment_id = ANY($1::uuid[]) ORDER BY payment_id, number;
 
 -- name: payments_by_intent
@@ -76,40 +77,51 @@ SELECT payment_id, number, state, charge_id, decline_reason, decline_code, decli
 SELECT intent_id, id FROM payments WHERE intent_id = ANY($1::text[]);
 
 -- name: lock_due_to_send
--- Up to $2 payments whose time has come at $1 and whose attempt is still to be sent, or was sent and never answered.
--- Locks each; rows another process holds are skipped.
-SELECT id FROM payments
+-- Up to $2 payments whose time has come at $1 and whose attempt is still to be sent, or was sent and never answered, with
+-- a key that was first sent after $3. Locks each; rows another process holds are skipped.
+SELECT id FROM payments AS p
  WHERE next_check_at <= $1::timestamptz AND intent_id IS NULL
    AND state IN ('requested', 'processing', 'in_doubt')
+   AND NOT EXISTS (SELECT FROM attempts AS a
+                    WHERE a.payment_id = p.id AND a.exposed AND a.first_sent_at <= $3::timestamptz)
  ORDER BY next_check_at LIMIT $2::int FOR UPDATE SKIP LOCKED;
 
 -- name: claim_due_to_ask
--- Take up to $2 payments whose time has come at $1 and whom the processor knows; nobody else takes them before $3.
--- Locks each; rows another process holds are skipped.
-UPDATE payments SET next_check_at = $3::timestamptz
- WHERE id IN (SELECT id FROM payments
-               WHERE next_check_at <= $1::timestamptz AND intent_id IS NOT NULL
-               ORDER BY next_check_at LIMIT $2::int FOR UPDATE SKIP LOCKED)
-RETURNING id, intent_id;
+-- Take up to $2 payments whose time has come at $1 and whom the processor knows, or whose key was first sent at $4 or
+-- before; nobody else takes them before $3. Locks each; rows another process holds are skipped.
+WITH due AS (
+    SELECT id FROM payments AS p
+     WHERE next_check_at <= $1::timestamptz
+       AND (intent_id IS NOT NULL OR EXISTS (
+            SELECT FROM attempts AS a WHERE a.payment_id = p.id AND a.exposed AND a.first_sent_at <= $4::timestamptz))
+     ORDER BY next_check_at LIMIT $2::int FOR UPDATE SKIP LOCKED
+)
+UPDATE payments AS p SET next_check_at = $3::timestamptz
+  FROM due
+ WHERE p.id = due.id
+RETURNING p.id, p.intent_id,
+          (SELECT min(first_sent_at) FROM attempts AS a WHERE a.payment_id = p.id) AS first_sent_at,
+          (SELECT max(last_sent_at) FROM attempts AS a WHERE a.payment_id = p.id) AS last_sent_at;
 
 -- name: claim_attempts
 -- Take the attempts ($1 payment, $2 number) for $3 until $4, at $5: the fence rises, the time of sending is on record.
 -- The payments' rows are locked already.
 UPDATE attempts AS a
    SET claimed_by = $3::text, claim_expires_at = $4::timestamptz, fence = a.fence + 1,
-       first_sent_at = coalesce(a.first_sent_at, $5::timestamptz), last_sent_at = $5::timestamptz
+       first_sent_at = CASE WHEN a.exposed THEN a.first_sent_at ELSE $5::timestamptz END,
+       last_sent_at = $5::timestamptz
   FROM unnest($1::uuid[], $2::int[]) AS t(payment_id, number)
  WHERE a.payment_id = t.payment_id AND a.number = t.number
 RETURNING a.payment_id, a.number, a.fence;
 
 -- name: write_payments
 -- One write for each payment that moved: its row, its attempts, its new facts and their place in the outbox.
--- The payments' rows are locked already. Arrays $1–$10 are payments, $11–$23 attempts, $24–$32 facts, $33 the time.
+-- The payments' rows are locked already. Arrays $1–$10 are payments, $11–$24 attempts, $25–$33 facts, $34 the time.
 WITH moved AS (
     UPDATE payments AS p
        SET state = t.state, version = t.version, intent_id = t.intent_id, amount_captured = t.amount_captured,
            screening = t.screening, retry_at = t.retry_at, cancel_requested_at = t.cancel_requested_at,
-           checks = t.checks, next_check_at = t.next_check_at, updated_at = $33::timestamptz,
+           checks = t.checks, next_check_at = t.next_check_at, updated_at = $34::timestamptz,
            owns_order = p.owns_order AND t.state NOT IN ('failed', 'canceled')
       FROM unnest($1::uuid[], $2::text[], $3::int[], $4::text[], $5::bigint[], $6::boolean[], $7::timestamptz[],
                   $8::timestamptz[], $9::int[], $10::timestamptz[])
@@ -121,19 +133,21 @@ WITH moved AS (
        SET state = t.state, charge_id = t.charge_id, decline_reason = t.decline_reason, decline_code = t.decline_code,
            decline_message = t.decline_message, decline_can_retry = t.decline_can_retry, action_url = t.action_url,
            action_expires_at = t.action_expires_at, exposed = t.exposed, unknown_since = t.unknown_since,
+           absent_since = t.absent_since,
            claimed_by = CASE WHEN t.released THEN NULL ELSE a.claimed_by END,
            claim_expires_at = CASE WHEN t.released THEN NULL ELSE a.claim_expires_at END
       FROM unnest($11::uuid[], $12::int[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[],
-                  $18::boolean[], $19::text[], $20::timestamptz[], $21::boolean[], $22::timestamptz[], $23::boolean[])
+                  $18::boolean[], $19::text[], $20::timestamptz[], $21::boolean[], $22::timestamptz[],
+                  $23::timestamptz[], $24::boolean[])
            AS t(payment_id, number, state, charge_id, decline_reason, decline_code, decline_message,
-                decline_can_retry, action_url, action_expires_at, exposed, unknown_since, released)
+                decline_can_retry, action_url, action_expires_at, exposed, unknown_since, absent_since, released)
      WHERE a.payment_id = t.payment_id AND a.number = t.number
 ), said AS (
     INSERT INTO facts (
         payment_id, version, id, name, schema_version, body, cause_source, cause_reference, occurred_at)
     SELECT payment_id, version, id, name, schema_version, body::jsonb, cause_source, cause_reference, occurred_at
-      FROM unnest($24::uuid[], $25::int[], $26::uuid[], $27::text[], $28::text[], $29::text[], $30::text[],
-                  $31::text[], $32::timestamptz[])
+      FROM unnest($25::uuid[], $26::int[], $27::uuid[], $28::text[], $29::text[], $30::text[], $31::text[],
+                  $32::text[], $33::timestamptz[])
            AS t(payment_id, version, id, name, schema_version, body, cause_source, cause_reference, occurred_at)
 )
-INSERT INTO outbox (payment_id, version) SELECT * FROM unnest($24::uuid[], $25::int[]);
+INSERT INTO outbox (payment_id, version) SELECT * FROM unnest($25::uuid[], $26::int[]);
