@@ -36,6 +36,16 @@ class Challenge:
 
 
 @dataclass(frozen=True, slots=True)
+class Awaited:
+    """What a PaymentIntent that waits for a bank transfer has got so far, in minor units."""
+
+    method_id: str
+    reference: str
+    base_url: str
+    funded: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class RetiredSecret:
     """A signing secret that was rolled; it signs until `ends_at`, in seconds since the epoch."""
 
@@ -79,6 +89,11 @@ class Account:
         self.customers = Records()
         self.payment_methods = Records()
         self.mandates = Records()
+        self.cash_transactions = Records()
+        self.cash: dict[tuple[str, str], int] = {}
+        """Customer id and currency to what bank transfers have left there, in minor units."""
+        self.awaited: dict[str, Awaited] = {}
+        """PaymentIntents that wait for a bank transfer, oldest first."""
         self.sources = Records()
         """Cards and sources of the older API; each is a PaymentMethod of the same id too."""
         self.events = Records()

@@ -21,6 +21,7 @@ from stripe_sandbox.ids import Ids
 from stripe_sandbox.requests_log import LoggedRequest, RequestLog, masked
 from stripe_sandbox.resources import (
     balance_transactions,
+    cash_balances,
     charges,
     charging,
     customers,
@@ -44,6 +45,7 @@ OPERATIONS: Final = (
     *payment_methods.OPERATIONS,
     *sources.OPERATIONS,
     *mandates.OPERATIONS,
+    *cash_balances.OPERATIONS,
     *balance_transactions.OPERATIONS,
     *events.OPERATIONS,
     *webhook_endpoints.OPERATIONS,

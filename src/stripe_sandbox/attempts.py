@@ -5,12 +5,12 @@ Source: https://docs.stripe.com/payments/paymentintents/lifecycle, /payments/3d-
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from stripe_sandbox import disputing, refunding
-from stripe_sandbox.account import TIME, Account, Cause, Challenge
-from stripe_sandbox.catalogue import AUTHENTICATION_REQUIRED, BankDebit, Card, Decline, ThreeDSecure
+from stripe_sandbox import cash, disputing, refunding
+from stripe_sandbox.account import TIME, Account, Awaited, Cause, Challenge
+from stripe_sandbox.catalogue import AUTHENTICATION_REQUIRED, BankDebit, BankTransfer, Card, Decline, ThreeDSecure
 from stripe_sandbox.errors import CARD_ERROR, INVALID_REQUEST, RefusedError, documentation
 from stripe_sandbox.records import Object
 from stripe_sandbox.resources import balance_transactions, charges, payment_methods
@@ -55,6 +55,8 @@ def begin(account: Account, intent: Object, method: Object, terms: Terms) -> Obj
     drop_challenge(account, intent["id"])
     intent = {**intent, "payment_method": method["id"], "last_payment_error": None, "next_action": None}
     test_method = payment_methods.behaviour(account, method["id"])
+    if isinstance(test_method, BankTransfer):
+        return _await_funds(account, intent, method, terms)
     if isinstance(test_method, BankDebit):
         return _debit(account, intent, method, test_method, terms)
     if account.authenticated.pop(intent["id"], None) == method["id"]:
@@ -144,6 +146,10 @@ def cancel(account: Account, intent: Object, reason: str | None, cause: Cause) -
 
 
 def _end(account: Account, intent: Object, reason: str | None, cause: Cause) -> Object:
+    awaited = account.awaited.pop(intent["id"], None)
+    if awaited is not None and awaited.funded:
+        why = {"unapplied_from_payment": {"payment_intent": intent["id"]}}
+        cash.move(account, (intent["customer"], intent["currency"]), awaited.funded, why, cause)
     canceled = account.payment_intents.put(
         {
             **intent,
@@ -156,6 +162,48 @@ def _end(account: Account, intent: Object, reason: str | None, cause: Cause) -> 
     )
     account.emit("payment_intent.canceled", canceled, cause)
     return canceled
+
+
+def fund(account: Account, intent: Object, cause: Cause) -> Object:
+    """Pays a waiting PaymentIntent from its customer's cash balance, as far as that goes.
+
+    Returns:
+        the PaymentIntent: succeeded, or waiting for less than before.
+    """
+    awaited = account.awaited[intent["id"]]
+    purse = (intent["customer"], intent["currency"])
+    missing = intent["amount"] - awaited.funded
+    applied = min(missing, cash.available(account, purse))
+    if applied:
+        cash.move(account, purse, -applied, {"applied_to_payment": {"payment_intent": intent["id"]}}, cause)
+    awaited = replace(awaited, funded=awaited.funded + applied)
+    if applied < missing:
+        account.awaited[intent["id"]] = awaited
+        action = cash.instructions(intent, missing - applied, awaited.reference)
+        waiting = account.payment_intents.put({**intent, "next_action": action, "status": "requires_action"})
+        account.emit("payment_intent.partially_funded", waiting, cause)
+        return waiting
+    del account.awaited[intent["id"]]
+    method = payment_methods.named(account, awaited.method_id)
+    charge = charges.new(account, intent, method, base_url=awaited.base_url)
+    charge = charges.captured(charge, charge["amount"])
+    charge["balance_transaction"] = balance_transactions.record(account, charge)["id"]
+    account.emit("charge.succeeded", account.charges.put(charge), cause)
+    return _succeed(account, {**intent, "latest_charge": charge["id"], "next_action": None}, charge, cause)
+
+
+def _await_funds(account: Account, intent: Object, method: Object, terms: Terms) -> Object:
+    """Asks for a bank transfer, unless the customer has money already; what came before a second try still counts."""
+    before = account.awaited.get(intent["id"])
+    reference = account.ids.text(12).upper() if before is None else before.reference
+    funded = 0 if before is None else before.funded
+    account.awaited[intent["id"]] = Awaited(method["id"], reference, terms.base_url, funded)
+    if cash.available(account, (intent["customer"], intent["currency"])):
+        return fund(account, intent, terms.cause)
+    action = cash.instructions(intent, intent["amount"] - funded, reference)
+    waiting = account.payment_intents.put({**intent, "next_action": action, "status": "requires_action"})
+    account.emit("payment_intent.requires_action", waiting, terms.cause)
+    return waiting
 
 
 def decline(  # noqa: PLR0913 - a refusal names all of these

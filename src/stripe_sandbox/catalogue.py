@@ -90,6 +90,15 @@ class BankDebit:
     complaint: Complaint | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class BankTransfer:
+    """A customer's cash balance: it never declines, it waits for money."""
+
+    type: Literal["customer_balance"] = "customer_balance"
+    decline: None = None
+    complaint: None = None
+
+
 DECLINED: Final = "Your card was declined."
 
 DECLINES: Final[Mapping[str, tuple[str, Decline]]] = {
@@ -244,7 +253,9 @@ REFUSED_AT_ONCE: Final = frozenset(
 CARDS: Final[Mapping[str, Card]] = _cards()
 BANK_DEBITS: Final[Mapping[str, BankDebit]] = _us_bank_accounts() | _sepa_accounts()
 
-Behaviour = Card | BankDebit
+Behaviour = Card | BankDebit | BankTransfer
+
+BANK_TRANSFER: Final = BankTransfer()
 
 METHODS: Final[Mapping[str, Behaviour]] = {f"pm_card_{name}": card for name, card in CARDS.items()} | dict(BANK_DEBITS)
 """By test PaymentMethod id."""

@@ -49,6 +49,7 @@ EXPANDABLE: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
     "payment_method": {"customer": ("customer",)},
     "mandate": {"payment_method": ("payment_method",)},
     "customer": {"default_source": ("source",), "test_clock": ()},
+    "customer_cash_balance_transaction": {"customer": ("customer",)},
     "card": {"customer": ("customer",)},
 }
 """Type to field to the types it may lead to; none where the sandbox never has one."""

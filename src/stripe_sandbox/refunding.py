@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, Final
 
+from stripe_sandbox import cash
 from stripe_sandbox.account import TIME, Account, Cause
-from stripe_sandbox.catalogue import DAY_SECONDS, Card, RefundCourse
+from stripe_sandbox.catalogue import DAY_SECONDS, BankDebit, Card, RefundCourse
 from stripe_sandbox.records import Object
 from stripe_sandbox.resources import balance_transactions, payment_methods
 
@@ -47,6 +48,9 @@ def refund(account: Account, charge: Object, amount: int, wish: Mapping[str, Any
     account.refunds.put(made)
     _tell_refunded(account, charge, amount, cause)
     account.emit("refund.created", made, cause)
+    if charge["payment_method_details"]["type"] == "customer_balance":
+        why = {"refunded_from_payment": {"refund": made["id"]}}
+        cash.move(account, (charge["customer"], charge["currency"]), amount, why, cause)
     later = DEBIT_REFUND_SECONDS if charge["payment_method_details"]["type"] != "card" else TURNS_SECONDS
     if course is RefundCourse.PENDS:
         account.schedule.after(later, partial(_succeed, account, made["id"]))
@@ -102,7 +106,9 @@ def update(account: Account, before: Object, changed: Mapping[str, Any], cause: 
 
 def _course(account: Account, charge: Object) -> RefundCourse:
     method = payment_methods.behaviour(account, charge["payment_method"])
-    return method.refund if isinstance(method, Card) else RefundCourse.PENDS
+    if isinstance(method, Card):
+        return method.refund
+    return RefundCourse.PENDS if isinstance(method, BankDebit) else RefundCourse.SUCCEEDS
 
 
 def _tell_refunded(account: Account, charge: Object, amount: int, cause: Cause) -> None:

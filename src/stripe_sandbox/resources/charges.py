@@ -181,6 +181,8 @@ def _card_details(account: Account, intent: Object, method: Object, *, authentic
 
 
 def _debit_details(method: Object, mandate: str | None) -> dict[str, Any]:
+    if method["type"] == "customer_balance":
+        return {}
     bank = method[method["type"]]
     if method["type"] == "sepa_debit":
         shown: tuple[str, ...] = ("bank_code", "branch_code", "country", "fingerprint", "last4")

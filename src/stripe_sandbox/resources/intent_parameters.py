@@ -49,7 +49,7 @@ class OffSession:
         return value != "false"
 
 
-METHOD_TYPES: Final = ("card", "sepa_debit", "us_bank_account")
+METHOD_TYPES: Final = ("card", "customer_balance", "sepa_debit", "us_bank_account")
 CAPTURE_METHODS: Final = ("automatic", "automatic_async", "manual")
 FUTURE_USAGE: Final = Choice(("off_session", "on_session"), unset=True)
 
@@ -63,6 +63,23 @@ _OPTIONS: Final = Shape(
                 "setup_future_usage": NotCovered(),
                 "statement_descriptor_suffix_kana": NotCovered(),
                 "statement_descriptor_suffix_kanji": NotCovered(),
+            },
+            unset=True,
+        ),
+        "customer_balance": Shape(
+            {
+                "bank_transfer": Shape(
+                    {
+                        "type": Choice(("eu_bank_transfer", "gb_bank_transfer", "us_bank_transfer")),
+                        "eu_bank_transfer": Shape(
+                            {"country": Choice(("BE", "DE", "ES", "FR", "IE", "NL"))}, ("country",)
+                        ),
+                        "requested_address_types": NotCovered(),
+                    },
+                    ("type",),
+                ),
+                "funding_type": Choice(("bank_transfer",)),
+                "setup_future_usage": Choice(("none",)),
             },
             unset=True,
         ),

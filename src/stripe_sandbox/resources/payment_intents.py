@@ -6,7 +6,7 @@ What each operation takes and refuses; what happens to the money is in `attempts
 from collections.abc import Mapping
 from typing import Any, Final
 
-from stripe_sandbox import attempts
+from stripe_sandbox import attempts, cash
 from stripe_sandbox.account import Account
 from stripe_sandbox.calls import Call, Operation
 from stripe_sandbox.currencies import check_amount, known
@@ -37,6 +37,7 @@ DEFAULT_OPTIONS: Final[Mapping[str, Mapping[str, Any]]] = {
     "card": {"installments": None, "mandate_options": None, "network": None, "request_three_d_secure": "automatic"},
     "us_bank_account": {"verification_method": "automatic"},
     "sepa_debit": {},
+    "customer_balance": {"funding_type": None},
 }
 
 
@@ -196,6 +197,8 @@ def _terms(call: Call, intent: Object, method: Object | None) -> attempts.Terms:
             "confirm it with one.",
             intent,
         )
+    if method["type"] == "customer_balance":
+        _check_transfer(intent)
     return_url = params.get("return_url")
     automatic = intent["automatic_payment_methods"]
     if automatic and automatic["allow_redirects"] == "always" and return_url is None and not params.get("off_session"):
@@ -213,8 +216,38 @@ def _terms(call: Call, intent: Object, method: Object | None) -> attempts.Terms:
         return_url=return_url,
         use_stripe_sdk=params.get("use_stripe_sdk", False),
         error_on_requires_action=params.get("error_on_requires_action", False),
-        mandate=None if method["type"] == "card" else _mandate(call, intent, method),
+        mandate=_mandate(call, intent, method) if method["type"] in DEBIT_CURRENCIES else None,
     )
+
+
+def _check_transfer(intent: Object) -> None:
+    """Lets a PaymentIntent pass that a bank transfer can pay.
+
+    Raises:
+        RefusedError: it has no customer, is a hold, or does not say which kind of transfer, of its own currency.
+    """
+    if intent["customer"] is None:
+        raise RefusedError(
+            400, "A customer is needed to pay from a cash balance.", code="parameter_missing", param="customer"
+        )
+    if intent["capture_method"] == "manual":
+        raise RefusedError(
+            400, "The payment method type customer_balance does not support manual capture.", param="capture_method"
+        )
+    where = "payment_method_options[customer_balance]"
+    options = intent["payment_method_options"]["customer_balance"]
+    for name in ("funding_type", "bank_transfer"):
+        if options.get(name) is None:
+            raise RefusedError(
+                400, f"Missing required param: {where}[{name}].", code="parameter_missing", param=f"{where}[{name}]"
+            )
+    route = cash.ROUTES.get(intent["currency"])
+    if route is None or route.type != options["bank_transfer"]["type"]:
+        raise RefusedError(
+            400,
+            f"{options['bank_transfer']['type']} brings no {intent['currency']}.",
+            param=f"{where}[bank_transfer][type]",
+        )
 
 
 def _mandate(call: Call, intent: Object, method: Object) -> str:

@@ -5,7 +5,16 @@ from typing import Any, Final
 
 from stripe_sandbox.account import Account, Cause
 from stripe_sandbox.calls import Call, Operation
-from stripe_sandbox.catalogue import METHODS, REFUSED_AT_ONCE, TOKENS, BankDebit, Behaviour, Card, ThreeDSecure
+from stripe_sandbox.catalogue import (
+    BANK_TRANSFER,
+    METHODS,
+    REFUSED_AT_ONCE,
+    TOKENS,
+    BankDebit,
+    Behaviour,
+    Card,
+    ThreeDSecure,
+)
 from stripe_sandbox.errors import CARD_ERROR, InvalidError, RefusedError, missing_object
 from stripe_sandbox.form import Raw
 from stripe_sandbox.params import PAGE, Choice, Email, Metadata, Parameters, Shape, Text, merged
@@ -44,7 +53,7 @@ BILLING: Final = Shape(
 )
 METHOD: Final = Shape(
     {
-        "type": Choice(("card",)),
+        "type": Choice(("card", "customer_balance")),
         "card": Shape({"token": Text(), "number": Number()}, ("token",)),
         "billing_details": BILLING,
         "metadata": Metadata(),
@@ -85,9 +94,14 @@ def from_parameters(account: Account, sent: Mapping[str, Any], prefix: str = "")
         RefusedError: no token, or an unknown one.
     """
     where = f"{prefix}[card][token]" if prefix else "card[token]"
+    if sent["type"] == "customer_balance":
+        return _described(account, _make_transfer(account), sent)
     if "card" not in sent:
         raise RefusedError(400, f"Missing required param: {where}.", code="parameter_missing", param=where)
-    made = from_token(account, sent["card"]["token"], where)
+    return _described(account, from_token(account, sent["card"]["token"], where), sent)
+
+
+def _described(account: Account, made: Object, sent: Mapping[str, Any]) -> Object:
     billing = {**made["billing_details"], **sent.get("billing_details", {})}
     billing["address"] = {**made["billing_details"]["address"], **(billing["address"] or {})}
     return account.payment_methods.put(
@@ -113,7 +127,8 @@ def from_token(account: Account, token: str, param: str, prefix: str = "pm") -> 
 
 def behaviour(account: Account, identifier: str) -> Behaviour:
     """How the test method behind a PaymentMethod behaves."""
-    return METHODS[account.catalogue_names[identifier]]
+    name = account.catalogue_names.get(identifier)
+    return BANK_TRANSFER if name is None else METHODS[name]
 
 
 def attach(account: Account, method: Object, customer_id: str, cause: Cause) -> Object:
@@ -148,9 +163,8 @@ def refuse_declined(account: Account, method: Object) -> None:
     Raises:
         RefusedError: 402, the issuer declines the card at once.
     """
-    name = account.catalogue_names[method["id"]]
-    why = METHODS[name].decline
-    if name in REFUSED_AT_ONCE and why is not None:
+    why = behaviour(account, method["id"]).decline
+    if account.catalogue_names.get(method["id"]) in REFUSED_AT_ONCE and why is not None:
         code = {"decline_code": why.decline_code} if why.decline_code else {}
         raise RefusedError(402, why.message, kind=CARD_ERROR, code=why.code, param=why.param, details=code)
 
@@ -171,7 +185,21 @@ def refuse_spent(account: Account, method: Object) -> None:
 
 def _make(account: Account, name: str, prefix: str = "pm") -> Object:
     test_method = METHODS[name]
-    method: dict[str, Any] = {
+    method = _blank(account, prefix)
+    if isinstance(test_method, Card):
+        method |= {"card": _card(account, test_method), "type": "card"}
+    elif isinstance(test_method, BankDebit):
+        method |= {test_method.type: _bank_account(test_method), "type": test_method.type}
+    account.catalogue_names[method["id"]] = name
+    return account.payment_methods.put(method)
+
+
+def _make_transfer(account: Account) -> Object:
+    return account.payment_methods.put({**_blank(account, "pm"), "customer_balance": {}, "type": "customer_balance"})
+
+
+def _blank(account: Account, prefix: str) -> dict[str, Any]:
+    return {
         "id": account.ids.new(prefix),
         "object": "payment_method",
         "allow_redisplay": "unspecified",
@@ -186,12 +214,6 @@ def _make(account: Account, name: str, prefix: str = "pm") -> Object:
         "livemode": account.livemode,
         "metadata": {},
     }
-    if isinstance(test_method, Card):
-        method |= {"card": _card(account, test_method), "type": "card"}
-    else:
-        method |= {test_method.type: _bank_account(test_method), "type": test_method.type}
-    account.catalogue_names[method["id"]] = name
-    return account.payment_methods.put(method)
 
 
 def _fingerprint(brand: str, last4: str) -> str:
