@@ -60,7 +60,8 @@ async def test_a_transfer_pays_in_parts(http: "Http") -> None:
         {"eur": 500},
     )
     assert paid["latest_charge"]["payment_method_details"]["type"] == "customer_balance"
-    assert paid["latest_charge"]["balance_transaction"]["type"] == "payment"
+    entry = paid["latest_charge"]["balance_transaction"]
+    assert (entry["type"], entry["fee"], entry["net"]) == ("payment", 25, 4975)
     assert [type_ for type_ in await http.event_types() if not type_.startswith("customer")] == [
         "payment_intent.created",
         "payment_intent.requires_action",

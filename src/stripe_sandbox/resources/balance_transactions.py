@@ -20,6 +20,9 @@ DEBIT_FEE_PER_MILLE: Final = 8
 DEBIT_FEE_MOST: Final = 500
 """0.8 %, at most $5: ACH Direct Debit's price (the same page)."""
 
+TRANSFER_FEE_PER_MILLE: Final = 5
+"""0.5 %, at most $5: the price of a bank transfer (the same page)."""
+
 DISPUTE_FEE: Final = 1500
 """$15 (the same page), for every currency here; returned when the dispute is won (https://docs.stripe.com/testing)."""
 
@@ -48,7 +51,8 @@ def fee(amount: int, type_: str) -> int:
     """Stripe's fee in minor units, half up, never above the amount."""
     if type_ == "card":
         return min(amount, (amount * CARD_FEE_PER_MILLE + 500) // 1000 + CARD_FEE_FIXED)
-    return min(amount, DEBIT_FEE_MOST, (amount * DEBIT_FEE_PER_MILLE + 500) // 1000)
+    per_mille = TRANSFER_FEE_PER_MILLE if type_ == "customer_balance" else DEBIT_FEE_PER_MILLE
+    return min(amount, DEBIT_FEE_MOST, (amount * per_mille + 500) // 1000)
 
 
 def record(account: Account, charge: Object) -> Object:
