@@ -92,6 +92,8 @@ class Account:
         self.cash_transactions = Records()
         self.cash: dict[tuple[str, str], int] = {}
         """Customer id and currency to what bank transfers have left there, in minor units."""
+        self.purses: dict[str, tuple[str, str]] = {}
+        """Refunds of a cash balance to the customer and currency they come from."""
         self.awaited: dict[str, Awaited] = {}
         """PaymentIntents that wait for a bank transfer, oldest first."""
         self.sources = Records()

@@ -148,8 +148,8 @@ def cancel(account: Account, intent: Object, reason: str | None, cause: Cause) -
 def _end(account: Account, intent: Object, reason: str | None, cause: Cause) -> Object:
     awaited = account.awaited.pop(intent["id"], None)
     if awaited is not None and awaited.funded:
-        why = {"unapplied_from_payment": {"payment_intent": intent["id"]}}
-        cash.move(account, (intent["customer"], intent["currency"]), awaited.funded, why, cause)
+        purse = (intent["customer"], intent["currency"])
+        cash.move(account, purse, awaited.funded, "unapplied_from_payment", {"payment_intent": intent["id"]}, cause)
     canceled = account.payment_intents.put(
         {
             **intent,
@@ -175,7 +175,7 @@ def fund(account: Account, intent: Object, cause: Cause) -> Object:
     missing = intent["amount"] - awaited.funded
     applied = min(missing, cash.available(account, purse))
     if applied:
-        cash.move(account, purse, -applied, {"applied_to_payment": {"payment_intent": intent["id"]}}, cause)
+        cash.move(account, purse, -applied, "applied_to_payment", {"payment_intent": intent["id"]}, cause)
     awaited = replace(awaited, funded=awaited.funded + applied)
     if applied < missing:
         account.awaited[intent["id"]] = awaited

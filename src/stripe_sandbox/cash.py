@@ -70,14 +70,17 @@ def available(account: Account, purse: Purse) -> int:
     return account.cash.get(purse, 0)
 
 
-def move(account: Account, purse: Purse, amount: int, why: Mapping[str, Mapping[str, Any]], cause: Cause) -> Object:
+def move(  # noqa: PLR0913, PLR0917 - a booking names all of these
+    account: Account, purse: Purse, amount: int, type_: str, details: Mapping[str, Any], cause: Cause
+) -> Object:
     """Books so much, negative when it leaves, and tells of it.
 
     Args:
         account: whose customer it is.
         purse: the customer's id and the currency in lower case.
         amount: in minor units.
-        why: Stripe's type, such as `funded`, with the hash that it names so.
+        type_: Stripe's, such as `funded`.
+        details: the hash that has the type's name, empty where there is none.
         cause: the request behind it.
     """
     balance = available(account, purse) + amount
@@ -93,8 +96,8 @@ def move(account: Account, purse: Purse, amount: int, why: Mapping[str, Mapping[
             "ending_balance": balance,
             "livemode": account.livemode,
             "net_amount": amount,
-            "type": next(iter(why)),
-            **why,
+            "type": type_,
+            **({type_: details} if details else {}),
         }
     )
     account.emit("customer_cash_balance_transaction.created", booked, cause)

@@ -27,6 +27,9 @@ REFERENCE_SECONDS: Final = 3600
 EXPIRED: Final[Mapping[str, Any]] = {"reason": "expired_uncaptured_charge"}
 """Why a hold went that nobody captured."""
 
+ANSWERED_SECONDS: Final = 45 * DAY_SECONDS
+"""How long a customer may take to say where a refund should go (https://docs.stripe.com/refunds)."""
+
 REFERENCE_DIGITS: Final = 23
 """Of an acquirer reference number."""
 
@@ -49,8 +52,8 @@ def refund(account: Account, charge: Object, amount: int, wish: Mapping[str, Any
     _tell_refunded(account, charge, amount, cause)
     account.emit("refund.created", made, cause)
     if charge["payment_method_details"]["type"] == "customer_balance":
-        why = {"refunded_from_payment": {"refund": made["id"]}}
-        cash.move(account, (charge["customer"], charge["currency"]), amount, why, cause)
+        purse = (charge["customer"], charge["currency"])
+        cash.move(account, purse, amount, "refunded_from_payment", {"refund": made["id"]}, cause)
     later = DEBIT_REFUND_SECONDS if charge["payment_method_details"]["type"] != "card" else TURNS_SECONDS
     if course is RefundCourse.PENDS:
         account.schedule.after(later, partial(_succeed, account, made["id"]))
@@ -59,6 +62,71 @@ def refund(account: Account, charge: Object, amount: int, wish: Mapping[str, Any
     elif "card" in made.get("destination_details", {}):
         account.schedule.after(REFERENCE_SECONDS, partial(_refer, account, made["id"]))
     return made
+
+
+def give_back(account: Account, purse: cash.Purse, amount: int, wish: Mapping[str, Any], cause: Cause) -> Object:
+    """Sends what is left on a customer's cash balance back to their bank, once they have said where that is.
+
+    Stripe asks them by e-mail at `wish["instructions_email"]`; here nobody answers, so it stays open until it is
+    canceled or expires (https://docs.stripe.com/payments/customer-balance/refunding).
+    """
+    now = account.clock.stamp()
+    address = wish["instructions_email"]
+    made = account.refunds.put(
+        {
+            "id": account.ids.new("pyr"),
+            "object": "refund",
+            "amount": amount,
+            "balance_transaction": None,
+            "charge": None,
+            "created": now,
+            "currency": purse[1],
+            "instructions_email": address,
+            "metadata": wish.get("metadata", {}),
+            "next_action": {
+                "display_details": {
+                    "email_sent": {"email_sent_at": now, "email_sent_to": address},
+                    "expires_at": now + ANSWERED_SECONDS,
+                },
+                "type": "display_details",
+            },
+            "payment_intent": None,
+            "reason": wish.get("reason"),
+            "receipt_number": None,
+            "source_transfer_reversal": None,
+            "status": "requires_action",
+            "transfer_reversal": None,
+        }
+    )
+    account.purses[made["id"]] = purse
+    cash.move(account, purse, -amount, "return_initiated", {}, cause)
+    account.emit("refund.created", made, cause)
+    account.schedule.after(ANSWERED_SECONDS, partial(_forget, account, made["id"]))
+    return made
+
+
+def stop(account: Account, refund: Object, cause: Cause) -> Object:
+    """Cancels a refund that waits for the customer; the money is on their balance again."""
+    cash.move(account, account.purses[refund["id"]], refund["amount"], "return_canceled", {}, cause)
+    return update(account, _answered(refund), {"status": "canceled"}, cause)
+
+
+def expire(account: Account, refund: Object, cause: Cause) -> Object:
+    """Fails a refund whose customer never said where the money should go; it is on their balance again."""
+    cash.move(account, account.purses[refund["id"]], refund["amount"], "return_canceled", {}, cause)
+    failed = update(account, _answered(refund), {"failure_reason": "unknown", "status": "failed"}, cause)
+    account.emit("refund.failed", failed, cause)
+    return failed
+
+
+def _forget(account: Account, refund_id: str) -> None:
+    refund = account.refunds[refund_id]
+    if refund["status"] == "requires_action":
+        expire(account, refund, TIME)
+
+
+def _answered(refund: Object) -> Object:
+    return {name: value for name, value in refund.items() if name != "next_action"}
 
 
 def let_go(account: Account, charge: Object, amount: int, wish: Mapping[str, Any]) -> Object:

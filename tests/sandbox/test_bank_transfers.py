@@ -189,3 +189,63 @@ async def test_transfers_are_told_to_endpoints(
     assert balance.available == {"eur": 1}
     assert len(receiver.received) == len(await http.event_types()) == 8
     assert (await sdk.payment_intents.retrieve_async(asked["id"])).status == "succeeded"
+
+
+async def _returned(http: "Http", owner: str, **more: str) -> "Reply":
+    form = {
+        "origin": "customer_balance",
+        "customer": owner,
+        "amount": "600",
+        "currency": "eur",
+        "instructions_email": "ada@shop.example",
+        **more,
+    }
+    return await http.post("/v1/refunds", {name: value for name, value in form.items() if value})
+
+
+async def test_a_cash_balance_goes_back_once_the_customer_says_where(http: "Http") -> None:
+    """Such a refund waits for the customer: it can be canceled, it can expire, and then the money is there again."""
+    customer = await _customer(http)
+    await _fund(http, customer, 2000)
+    waiting, other, third = [(await _returned(http, customer)).body for _ in range(3)]
+    held = await _available(http, customer)
+    canceled = (await http.post(f"/v1/refunds/{waiting['id']}/cancel")).body
+    expired = (await http.post(f"/v1/test_helpers/refunds/{other['id']}/expire")).body
+    await http.advance(45 * 86_400)
+    forgotten = (await http.get(f"/v1/refunds/{third['id']}")).body
+    again = [
+        (await http.post(path)).status
+        for path in (f"/v1/refunds/{waiting['id']}/cancel", f"/v1/test_helpers/refunds/{other['id']}/expire")
+    ]
+
+    assert (waiting["status"], waiting["next_action"]["type"], waiting["charge"]) == (
+        "requires_action",
+        "display_details",
+        None,
+    )
+    assert [canceled["status"], expired["status"], forgotten["status"]] == ["canceled", "failed", "failed"]
+    assert (held, await _available(http, customer), again) == ({"eur": 200}, {"eur": 2000}, [400, 400])
+    assert (await http.event_types())[-2:] == ["refund.updated", "refund.failed"]
+
+
+@pytest.mark.parametrize(
+    ("change", "param"),
+    [
+        ({"amount": "5000"}, "amount"),
+        ({"amount": ""}, "amount"),
+        ({"currency": "usd"}, "amount"),
+        ({"instructions_email": ""}, "instructions_email"),
+        ({"customer": "cus_nobody"}, "customer"),
+        ({"charge": "ch_1"}, "charge"),
+        ({"origin": ""}, "currency"),
+    ],
+)
+async def test_what_no_cash_balance_can_return_is_refused(http: "Http", change: dict[str, str], param: str) -> None:
+    """More than is there, without an address to ask, and what belongs to the other kind of refund."""
+    customer = await _customer(http)
+    await _fund(http, customer, 700)
+
+    refused = await _returned(http, customer, **change)
+
+    assert (refused.status, refused.error["param"]) == (400, param)
+    assert await _available(http, customer) == {"eur": 700}

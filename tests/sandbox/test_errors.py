@@ -54,6 +54,11 @@ VALID = "amount=500&currency=usd&payment_method_types[]=card"
         ),
         (
             f"{VALID}&payment_method_data[type]=card&payment_method_data[card][number]=4242424242424242",
+            "payment_method_data[card][number]",
+            None,
+        ),
+        (
+            f"{VALID}&payment_method_data[type]=card&payment_method_data[billing_details][name]=Ada",
             "payment_method_data[card][token]",
             "parameter_missing",
         ),

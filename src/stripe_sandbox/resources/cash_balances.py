@@ -61,7 +61,7 @@ def _fund(call: Call) -> Object:
     route = cash.ROUTES[currency]
     details = {"bank_transfer": {route.type: dict(route.sender), "reference": reference, "type": route.type}}
     purse = (customer, currency)
-    booked = cash.move(account, purse, call.params["amount"], {"funded": details}, call.cause)
+    booked = cash.move(account, purse, call.params["amount"], "funded", details, call.cause)
     _reconcile(account, purse, reference, call.cause)
     if cash.available(account, purse):
         account.emit("cash_balance.funds_available", shown(account, customer), call.cause)

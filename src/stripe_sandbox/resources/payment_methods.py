@@ -35,7 +35,8 @@ class Number:
         """Always raises."""
         _ = raw
         raise InvalidError(
-            "Card numbers are not accepted here: use a test token (tok_visa) or a test PaymentMethod (pm_card_visa).",
+            "Card numbers are not accepted here, as Stripe accepts them from few: use the test token or PaymentMethod "
+            "of the same card, such as tok_visa or pm_card_visa.",
             name,
         )
 
@@ -54,7 +55,7 @@ BILLING: Final = Shape(
 METHOD: Final = Shape(
     {
         "type": Choice(("card", "customer_balance")),
-        "card": Shape({"token": Text(), "number": Number()}, ("token",)),
+        "card": Shape({"token": Text(), "number": Number()}),
         "billing_details": BILLING,
         "metadata": Metadata(),
         "allow_redisplay": Choice(("always", "limited", "unspecified")),
@@ -96,7 +97,7 @@ def from_parameters(account: Account, sent: Mapping[str, Any], prefix: str = "")
     where = f"{prefix}[card][token]" if prefix else "card[token]"
     if sent["type"] == "customer_balance":
         return _described(account, _make_transfer(account), sent)
-    if "card" not in sent:
+    if "token" not in sent.get("card", {}):
         raise RefusedError(400, f"Missing required param: {where}.", code="parameter_missing", param=where)
     return _described(account, from_token(account, sent["card"]["token"], where), sent)
 

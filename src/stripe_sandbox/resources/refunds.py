@@ -3,15 +3,16 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from stripe_sandbox import attempts, refunding
+from stripe_sandbox import attempts, cash, refunding
 from stripe_sandbox.account import Account
 from stripe_sandbox.calls import Call, Operation
-from stripe_sandbox.currencies import written
+from stripe_sandbox.currencies import known, written
 from stripe_sandbox.errors import InvalidError, RefusedError, missing_object
 from stripe_sandbox.params import (
     CREATED,
     PAGE,
     Choice,
+    Email,
     Integer,
     Kind,
     Metadata,
@@ -26,12 +27,26 @@ NOUN: Final = "refund"
 
 
 def _check_create(params: Mapping[str, Any]) -> None:
+    if "origin" in params:
+        for name in ("amount", "currency", "customer", "instructions_email"):
+            if name not in params:
+                raise InvalidError(f"Missing required param: {name}.", name, "parameter_missing")
+        for name in ("charge", "payment_intent"):
+            if name in params:
+                raise InvalidError(f"A refund of a cash balance has no {name}.", name)
+        known(params["currency"])
+        return
+    for name in ("currency", "customer", "instructions_email"):
+        if name in params:
+            raise InvalidError(f"'{name}' is for refunds with origin=customer_balance only.", name)
     if "charge" not in params and "payment_intent" not in params:
         raise InvalidError("Name what to refund: one of charge and payment_intent is required.", "charge")
 
 
 def _create(call: Call) -> Object:
     account = call.account
+    if "origin" in call.params:
+        return _give_back(call)
     charge = _refundable(account, call.params)
     rest = charge["amount"] - charge["amount_refunded"]
     amount = call.params.get("amount", rest)
@@ -53,6 +68,25 @@ def _create(call: Call) -> Object:
             param="amount",
         )
     return attempts.release(account, charge, wish, call.cause)
+
+
+def _give_back(call: Call) -> Object:
+    """Returns part of a customer's cash balance to their bank."""
+    account, params = call.account, call.params
+    if params["customer"] not in account.customers:
+        raise missing_object("customer", params["customer"], "customer")
+    purse = (params["customer"], params["currency"].lower())
+    there = cash.available(account, purse)
+    if params["amount"] > there:
+        raise RefusedError(
+            400,
+            f"{written(params['amount'], purse[1])} is more than the cash balance holds, {written(there, purse[1])}.",
+            code="balance_insufficient",
+            param="amount",
+        )
+    wish = {name: params[name] for name in ("instructions_email", "reason") if name in params}
+    wish["metadata"] = merged({}, params.get("metadata"))
+    return refunding.give_back(account, purse, params["amount"], wish, call.cause)
 
 
 def _refundable(account: Account, params: Mapping[str, Any]) -> Object:
@@ -116,7 +150,14 @@ def _cancel(call: Call) -> Object:
             400,
             f"The refund {refund['id']} is {refund['status']}, and only one that requires_action can be canceled.",
         )
-    return refunding.update(call.account, refund, {"status": "canceled"}, call.cause)
+    return refunding.stop(call.account, refund, call.cause)
+
+
+def _expire(call: Call) -> Object:
+    refund = _retrieve(call)
+    if refund["status"] != "requires_action":
+        raise RefusedError(400, f"The refund {refund['id']} is {refund['status']}, and does not wait for anybody.")
+    return refunding.expire(call.account, refund, call.cause)
 
 
 def _list(call: Call) -> Mapping[str, Any]:
@@ -159,10 +200,10 @@ OPERATIONS: Final = (
                 "charge": Text(),
                 "payment_intent": Text(),
                 "reason": Choice(("duplicate", "fraudulent", "requested_by_customer")),
-                "currency": NotCovered(),
-                "customer": NotCovered(),
-                "instructions_email": NotCovered(),
-                "origin": NotCovered(),
+                "currency": Text(),
+                "customer": Text(),
+                "instructions_email": Email(),
+                "origin": Choice(("customer_balance",)),
                 "refund_application_fee": NotCovered(),
                 "reverse_transfer": NotCovered(),
             }
@@ -179,6 +220,7 @@ OPERATIONS: Final = (
     Operation("GET", _ONE, _retrieve, NOUN),
     Operation("POST", _ONE, _update, NOUN, Parameters(_SETTABLE)),
     Operation("POST", _ONE + "/cancel", _cancel, NOUN),
+    Operation("POST", "/v1/test_helpers/refunds/{refund}/expire", _expire, NOUN),
     Operation("GET", "/v1/charges/{charge}/refunds", _list_of_charge, NOUN, Parameters(PAGE)),
     Operation("GET", "/v1/charges/{charge}/refunds/{refund}", _retrieve_of_charge, NOUN),
 )
