@@ -6,6 +6,7 @@ import json
 import aiohttp
 import httpx
 import pytest
+from tests.relay import relayed
 from tests.roles import deliveries
 from tests.roles.stage import Running, Stage, authority, becomes, fetch, now, order
 
@@ -142,3 +143,33 @@ async def test_an_idle_role_ends_at_once(stage: Stage, role: str) -> None:
     running.terminate()
     code, seconds = await ended(running)
     assert (code, seconds < LEEWAY_SECONDS) == (0, True), running.log()
+
+
+@pytest.mark.parametrize("role", ["worker", "outbox-publisher"])
+async def test_a_silent_database_holds_no_role_back(stage: Stage, role: str) -> None:
+    """Connected, and then no answer to anything: a role that is asked to end does so with 0, within its 15 s."""
+    with relayed(stage.database_url) as relay:
+        running = stage.start(role, DATABASE_URL=relay.url)
+        relay.fall_silent()
+        await asyncio.sleep(3)  # by then a question of each kind is without an answer
+
+        running.terminate()
+        code, seconds = await ended(running)
+
+    assert (code, seconds < DRAIN_SECONDS + LEEWAY_SECONDS) == (0, True), running.log()
+
+
+async def test_a_publisher_gives_up_a_silent_database(stage: Stage) -> None:
+    """A question without an answer ends by itself, so that the lead is sought anew, on another connection."""
+    with relayed(stage.database_url) as relay:
+        running = stage.start("outbox-publisher", DATABASE_URL=relay.url)
+        await becomes(lambda log: "publisher.leads" in log, lambda: logged(running))
+        relay.fall_silent()
+
+        await becomes(lambda log: "publisher.interrupted" in log, lambda: logged(running), seconds=20)
+
+    assert running.process.poll() is None
+
+
+async def logged(role: Running) -> str:
+    return role.log()

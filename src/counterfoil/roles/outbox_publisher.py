@@ -1,9 +1,8 @@
 """The outbox publisher: one leader gives facts their place in the order that everybody reads."""
 
 import asyncio
-from typing import Final
+from typing import Any, Final
 
-import asyncpg
 import structlog
 
 from counterfoil.config import Settings
@@ -17,7 +16,7 @@ from counterfoil.runtime.metrics import FACTS_PUBLISHED, LEADS, REGISTRY
 from counterfoil.runtime.shutdown import Shutdown
 from counterfoil.store import outbox
 from counterfoil.store.listening import Bell, listening
-from counterfoil.store.pool import CONNECT_SECONDS, UNREACHABLE
+from counterfoil.store.pool import UNREACHABLE, Connection, open_connection
 
 IDLE_SECONDS: Final = 2.0
 """How long a leader waits for a ring, and a follower for the lead: so that a lead is taken over within 5 s."""
@@ -25,8 +24,14 @@ IDLE_SECONDS: Final = 2.0
 GATHER_SECONDS: Final = 0.02
 """After a ring, what else is committed in that moment goes into the same round."""
 
+DRAIN_SECONDS: Final = 12.0
+"""Of the 15 s in which a role ends: what is not committed by then is published by whoever leads next."""
+
 BODY_LIMIT_BYTES: Final = 1024
 CONNECTIONS: Final = 2
+
+LEADER: Final = "counterfoil outbox-publisher, leader"
+"""The session that holds the lead, by the name that ``pg_stat_activity`` shows."""
 
 _log = structlog.get_logger()
 
@@ -48,32 +53,41 @@ async def run(settings: Settings, shutdown: Shutdown) -> None:
                 new_request_id=world.request_id,
                 shutdown=shutdown,
             )
-            await asyncio.wait([publishing])
+            await _finish(publishing, shutdown)
             shutdown_rings.cancel()
+
+
+async def _finish(publishing: "asyncio.Task[None]", shutdown: Shutdown) -> None:
+    """Return when the round in hand is done, or its time is over: then it is cancelled, and its transaction undone."""
+    forced = asyncio.create_task(shutdown.forced.wait())
+    first: set[asyncio.Future[Any]] = {publishing, forced}
+    await asyncio.wait(first, timeout=DRAIN_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+    forced.cancel()
+    if not publishing.done():
+        _log.warning("publisher.left_work")
+        publishing.cancel()
 
 
 async def _publish(url: str, world: World, bell: Bell, shutdown: Shutdown) -> None:
     """Seek the lead, and use it, over and over: a connection that is lost takes the lead with it."""
     while not shutdown.requested.is_set():
         try:
-            connection = await asyncpg.connect(url, timeout=CONNECT_SECONDS)
-            try:
+            async with open_connection(url, name=LEADER) as connection:
                 if await outbox.try_to_lead(connection):
                     _log.info("publisher.leads")
                     LEADS.set(1)
                     await _lead(connection, world, bell, shutdown)
-            finally:
-                LEADS.set(0)
-                await connection.close(timeout=CONNECT_SECONDS)
         except (Unavailable, *UNREACHABLE) as error:
             _log.warning("publisher.interrupted", why=type(error).__name__)
         except Exception:  # noqa: BLE001 - the role's edge: it is recorded, and the lead is sought anew
             _log.exception("publisher.failed")
+        finally:
+            LEADS.set(0)
         await bell.wait(IDLE_SECONDS)
 
 
 async def _lead(
-    connection: "asyncpg.Connection[asyncpg.Record]",
+    connection: Connection,
     world: World,
     bell: Bell,
     shutdown: Shutdown,

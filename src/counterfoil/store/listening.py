@@ -5,10 +5,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
-import asyncpg
-
 from counterfoil.runtime.clock import Clock
-from counterfoil.store.pool import CONNECT_SECONDS, UNREACHABLE
+from counterfoil.store.pool import UNREACHABLE, open_connection
 
 AGAIN_SECONDS: Final = 1.0
 """Between tries to come back to a database that went away."""
@@ -55,13 +53,10 @@ async def listening(url: str, channel: str, clock: Clock) -> AsyncIterator[Bell]
 async def _listen(url: str, channel: str, bell: Bell, clock: Clock) -> None:
     while True:
         with suppress(*UNREACHABLE):
-            connection = await asyncpg.connect(url, timeout=CONNECT_SECONDS)
-            lost = asyncio.Event()
-            try:
+            async with open_connection(url, name=f"{channel}, listener") as connection:
+                lost = asyncio.Event()
                 connection.add_termination_listener(lambda _, lost=lost: lost.set())
                 await connection.add_listener(channel, bell.ring)
                 bell.ring()  # whatever was said while nobody listened
                 await lost.wait()
-            finally:
-                connection.terminate()
         await clock.sleep(AGAIN_SECONDS)

@@ -1,7 +1,8 @@
 """Connections to PostgreSQL, and what the server must promise before we trust it with money."""
 
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import asyncpg
@@ -33,6 +34,9 @@ IDLE_IN_TRANSACTION_MS: Final = 60_000
 CONNECT_SECONDS: Final = 1.5
 """So that a check of readiness can fail, with the database's name in its answer, within 2 s."""
 
+CLOSE_SECONDS: Final = 1.5
+"""A server that answers says goodbye in milliseconds; the end of a process does not wait for one that is silent."""
+
 _SQL: Final = queries.load("server")
 
 
@@ -49,23 +53,68 @@ async def open_pool(url: str, *, name: str, largest: int) -> AsyncIterator["Pool
         name: shown in ``pg_stat_activity``.
         largest: the most connections held.
     """
-    pool = asyncpg.create_pool(
+    pool = await asyncpg.create_pool(
         url,
         min_size=0,
         max_size=largest,
         timeout=CONNECT_SECONDS,
         reset=_nothing_to_reset,
-        command_timeout=STATEMENT_TIMEOUT_MS / 1000 + 1,
-        server_settings={
-            "application_name": name,
-            "statement_timeout": str(STATEMENT_TIMEOUT_MS),
-            "lock_timeout": str(LOCK_TIMEOUT_MS),
-            "idle_in_transaction_session_timeout": str(IDLE_IN_TRANSACTION_MS),
-            "timezone": "UTC",
-        },
+        command_timeout=_command_seconds(STATEMENT_TIMEOUT_MS),
+        server_settings=_settings(name, STATEMENT_TIMEOUT_MS),
     )
-    async with pool:
+    try:
         yield pool
+    finally:
+        # What does not close in time is cut off: asyncpg would wait for it, whatever the time.
+        with suppress(*UNREACHABLE):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await pool.close()
+
+
+@asynccontextmanager
+async def open_connection(
+    url: str,
+    *,
+    name: str,
+    connect_seconds: float = CONNECT_SECONDS,
+    statement_timeout_ms: int = STATEMENT_TIMEOUT_MS,
+) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    """Yield one connection of one's own, with the limits of the pool's: none waits for ever for a silent database.
+
+    Args:
+        url: where the database is.
+        name: shown in ``pg_stat_activity``.
+        connect_seconds: how long connecting may take.
+        statement_timeout_ms: how long a statement may take; more than the usual for who has to rewrite a table.
+    """
+    connection = await asyncpg.connect(
+        url,
+        timeout=connect_seconds,
+        command_timeout=_command_seconds(statement_timeout_ms),
+        server_settings=_settings(name, statement_timeout_ms),
+    )
+    try:
+        yield connection
+    finally:
+        # asyncpg's own limit of a close begins only when the last statement was cancelled.
+        with suppress(*UNREACHABLE):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await connection.close()
+
+
+def _command_seconds(statement_timeout_ms: int) -> float:
+    """Return how long we wait for a statement: until the server must have ended it, and a second for it to say so."""
+    return statement_timeout_ms / 1000 + 1
+
+
+def _settings(name: str, statement_timeout_ms: int) -> dict[str, str]:
+    return {
+        "application_name": name,
+        "statement_timeout": str(statement_timeout_ms),
+        "lock_timeout": str(LOCK_TIMEOUT_MS),
+        "idle_in_transaction_session_timeout": str(IDLE_IN_TRANSACTION_MS),
+        "timezone": "UTC",
+    }
 
 
 async def demand_promises(connection: "Connection") -> None:

@@ -20,6 +20,7 @@ from counterfoil.runtime.ids import secret_text
 from counterfoil.store.embedded import keeper, presence
 from counterfoil.store.embedded import place as places
 from counterfoil.store.embedded.place import Account, AlreadyRunning, Place, StartFailed
+from counterfoil.store.pool import open_connection
 
 ADDRESS = "127.0.0.1"
 ROLE = DATABASE = "counterfoil"
@@ -126,11 +127,16 @@ async def running(home: Path) -> str | None:
     if url is None:
         return None
     try:
-        connection = await asyncpg.connect(url, timeout=CONNECT_SECONDS)
+        await _greet(url)
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
         return None
-    await connection.close()
     return url
+
+
+async def _greet(url: str) -> None:
+    """Return if the server lets us in; raises what the driver does if not."""
+    async with open_connection(url, name="counterfoil, is it there", connect_seconds=CONNECT_SECONDS):
+        """Nothing is asked: the password was."""
 
 
 def _url_in_use(home: Path) -> str | None:
@@ -199,7 +205,7 @@ async def _started(home: Path, port: int | None) -> EmbeddedServer:
             started = EmbeddedServer(_url(home, chosen), chosen, home, _spawn(home, place, folder, chosen, lock))
             try:
                 await _until_ready(started, place)
-                await (await asyncpg.connect(started.url, timeout=CONNECT_SECONDS)).close()
+                await _greet(started.url)
             except StartFailed:
                 await started.stop()
                 if not left or _is_free(chosen):  # otherwise somebody took the port: try the next
