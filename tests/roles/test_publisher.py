@@ -1,11 +1,15 @@
 """Publishers as processes: one leads, another takes over, and no fact is lost or told twice."""
 
 import asyncio
+import re
 from collections import Counter
 from typing import Any
 
+import asyncpg
 import httpx
 from tests.roles.stage import Running, Stage, authority, becomes, fetch, now, order
+
+from counterfoil.store import outbox
 
 TAKEN_OVER_SECONDS = 5
 
@@ -68,3 +72,21 @@ async def test_a_fact_has_its_place_moments_after_its_commit(stage: Stage, http:
     )
     assert len(waits) == 10
     assert sorted(waits)[5][0] < 1.0
+
+
+async def test_what_waits_is_measured_by_who_does_not_lead_too(stage: Stage, http: httpx.AsyncClient) -> None:
+    """Nobody publishes while a session of somebody else's holds the lead; every publisher tells how much waits."""
+    connection = await asyncpg.connect(stage.database_url)
+    assert await outbox.try_to_lead(connection)
+    headers = await authority(stage)
+    gateway, publisher = stage.start("gateway"), stage.start("outbox-publisher")
+    await http.post(f"{gateway.url}/charge", json=order(1), headers=headers)
+
+    await becomes("2.0", lambda: gauge(http, publisher, "counterfoil_outbox_waiting"))
+    await connection.close()
+    await becomes("0.0", lambda: gauge(http, publisher, "counterfoil_outbox_waiting"))
+
+
+async def gauge(http: httpx.AsyncClient, running: Running, name: str) -> str | None:
+    found = re.search(rf"^{name} (.+)$", (await http.get(f"{running.url}/metrics")).text, re.MULTILINE)
+    return found[1] if found else None

@@ -12,11 +12,11 @@ from counterfoil.roles import probes
 from counterfoil.roles.serving import serve
 from counterfoil.roles.tending import database_check, tended
 from counterfoil.roles.world import World, open_world
-from counterfoil.runtime.metrics import FACTS_PUBLISHED, LEADS, REGISTRY
+from counterfoil.runtime.metrics import FACTS_PUBLISHED, LEADS, OUTBOX_WAITING, REGISTRY
 from counterfoil.runtime.shutdown import Shutdown
 from counterfoil.store import outbox
 from counterfoil.store.listening import Bell, listening
-from counterfoil.store.pool import UNREACHABLE, Connection, open_connection
+from counterfoil.store.pool import UNREACHABLE, Connection, open_connection, unavailable_when_down
 
 IDLE_SECONDS: Final = 2.0
 """How long a leader waits for a ring, and a follower for the lead: so that a lead is taken over within 5 s."""
@@ -26,6 +26,9 @@ GATHER_SECONDS: Final = 0.02
 
 DRAIN_SECONDS: Final = 12.0
 """Of the 15 s in which a role ends: what is not committed by then is published by whoever leads next."""
+
+MEASURE_SECONDS: Final = 5.0
+"""Between counts of what waits: they are for whoever looks every quarter of a minute."""
 
 BODY_LIMIT_BYTES: Final = 1024
 CONNECTIONS: Final = 2
@@ -44,6 +47,7 @@ async def run(settings: Settings, shutdown: Shutdown) -> None:
         checks = probes.application([database_check(world)], REGISTRY, shutdown)
         async with asyncio.TaskGroup() as tasks, listening(url, outbox.CHANNEL, world.clock) as bell:
             shutdown_rings = tasks.create_task(bell.ring_on(shutdown.requested))
+            measuring = tasks.create_task(_measure(world))
             publishing = tasks.create_task(_publish(url, world, bell, shutdown))
             await serve(
                 checks,
@@ -54,6 +58,7 @@ async def run(settings: Settings, shutdown: Shutdown) -> None:
                 shutdown=shutdown,
             )
             await _finish(publishing, shutdown)
+            measuring.cancel()
             shutdown_rings.cancel()
 
 
@@ -66,6 +71,19 @@ async def _finish(publishing: "asyncio.Task[None]", shutdown: Shutdown) -> None:
     if not publishing.done():
         _log.warning("publisher.left_work")
         publishing.cancel()
+
+
+async def _measure(world: World) -> None:
+    """Keep the gauge of what waits; whoever leads, so that it is seen where nobody does."""
+    while True:
+        try:
+            async with unavailable_when_down(), world.pool.acquire() as connection:
+                OUTBOX_WAITING.set(await outbox.waiting(connection))
+        except Unavailable:
+            _log.debug("publisher.unmeasured")  # readiness tells that the store is away
+        except Exception:  # noqa: BLE001 - the role's edge: it is recorded, and the next count may be had
+            _log.exception("publisher.failed")
+        await world.clock.sleep(MEASURE_SECONDS)
 
 
 async def _publish(url: str, world: World, bell: Bell, shutdown: Shutdown) -> None:

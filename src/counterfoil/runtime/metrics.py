@@ -32,6 +32,7 @@ OLDEST_NOTICE_SECONDS: Final = Gauge(
     registry=REGISTRY,
 )
 FACTS_PUBLISHED: Final = Counter("counterfoil_facts_published", "Facts that got their position.", registry=REGISTRY)
+OUTBOX_WAITING: Final = Gauge("counterfoil_outbox_waiting", "Facts without their position yet.", registry=REGISTRY)
 LEADS: Final = Gauge("counterfoil_publisher_leads", "Whether this publisher leads.", registry=REGISTRY)
 PROCESSOR_CALLS: Final = Counter(
     "counterfoil_processor_calls",
