@@ -91,3 +91,17 @@ async def test_a_database_or_account_that_does_not_exist_is_waited_for(stage: St
     role = stage.listening("webhook-receiver", DATABASE_URL=nowhere)
     assert ready(role) == (503, {"ready": False, "checks": {"database": "the database does not answer"}})
     assert role.process.poll() is None
+
+
+async def test_a_database_that_takes_no_connections_is_waited_for(stage: Stage, postgres_url: str) -> None:
+    """What nobody foresaw is not ready and is logged by its name; the role lives on, and is ready when it is over."""
+    name = urlsplit(stage.database_url).path.removeprefix("/")
+    await change(postgres_url, f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
+    role = stage.listening("worker")
+    await becomes(1, partial(said, role, '"why": "ObjectNotInPrerequisiteStateError", "event": "store.not_ready"'))
+    assert await code(role) == 503
+
+    await change(postgres_url, f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
+
+    await becomes(200, partial(code, role), seconds=5)
+    assert role.process.poll() is None

@@ -82,6 +82,8 @@ async def _lacking(world: World) -> str:
         await database_check(world).run()
     except (Misconfigured, Unavailable) as error:
         return str(error)
+    except Exception as error:  # noqa: BLE001 - the role's edge: recorded, and the role outlives it
+        return type(error).__name__
     return ""
 
 

@@ -5,11 +5,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
+import structlog
+
 from counterfoil.runtime.clock import Clock
-from counterfoil.store.pool import UNREACHABLE, open_connection
+from counterfoil.store.pool import open_connection
 
 AGAIN_SECONDS: Final = 1.0
 """Between tries to come back to a database that went away."""
+
+_log = structlog.get_logger()
 
 
 class Bell:
@@ -51,12 +55,24 @@ async def listening(url: str, channel: str, clock: Clock) -> AsyncIterator[Bell]
 
 
 async def _listen(url: str, channel: str, bell: Bell, clock: Clock) -> None:
+    told = ""
     while True:
-        with suppress(*UNREACHABLE):
-            async with open_connection(url, name=f"{channel}, listener") as connection:
-                lost = asyncio.Event()
-                connection.add_termination_listener(lambda _, lost=lost: lost.set())
-                await connection.add_listener(channel, bell.ring)
-                bell.ring()  # whatever was said while nobody listened
-                await lost.wait()
+        why = ""
+        try:
+            await _listen_once(url, channel, bell)
+        except Exception as error:  # noqa: BLE001 - whatever it is: who gave up would be deaf, and nobody would know
+            why = type(error).__name__
+        if why and why != told:
+            _log.warning("store.not_listening", channel=channel, why=why)
+        told = why
         await clock.sleep(AGAIN_SECONDS)
+
+
+async def _listen_once(url: str, channel: str, bell: Bell) -> None:
+    """Ring for the channel until the connection is lost."""
+    async with open_connection(url, name=f"{channel}, listener") as connection:
+        lost = asyncio.Event()
+        connection.add_termination_listener(lambda _: lost.set())
+        await connection.add_listener(channel, bell.ring)
+        bell.ring()  # whatever was said while nobody listened
+        await lost.wait()
