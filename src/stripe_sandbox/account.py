@@ -1,10 +1,11 @@
 """All that the sandbox holds for one mode, test or live, of its one account."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from stripe_sandbox.clock import Clock
+from stripe_sandbox.faults import Fault, Script
 from stripe_sandbox.ids import Ids
 from stripe_sandbox.records import Object, Records
 from stripe_sandbox.schedule import Schedule
@@ -53,6 +54,19 @@ class RetiredSecret:
     ends_at: float
 
 
+class Courier(Protocol):
+    """Takes events to the endpoints."""
+
+    def publish(self, account: "Account", event: Object, fault: Fault | None) -> None:
+        """Sends a new event to whoever asked for its type; the fault says what goes wrong on the way."""
+
+    def send(self, account: "Account", event_id: str, endpoint_id: str, number: int) -> None:
+        """Tries once more to deliver an event; it is that endpoint's try of that number."""
+
+    def let_go(self, place: int) -> None:
+        """Sends the delivery at that place, if it still waits for others to go first."""
+
+
 class Account:
     """The objects of one mode and what connects them.
 
@@ -61,7 +75,8 @@ class Account:
         clock: the sandbox's time.
         ids: where ids come from.
         schedule: where things that will be due are put.
-        publish: takes each new event to the endpoints.
+        courier: takes each new event to the endpoints.
+        script: the faults that events may meet.
         search_lag_seconds: how far searching is behind.
     """
 
@@ -72,7 +87,8 @@ class Account:
         clock: Clock,
         ids: Ids,
         schedule: Schedule,
-        publish: Callable[["Account", Object], None],
+        courier: Courier,
+        script: Script,
         search_lag_seconds: float = USUAL_LAG_SECONDS,
     ) -> None:
         self.livemode = livemode
@@ -116,7 +132,8 @@ class Account:
         """Endpoint id to the moment from which on nothing was accepted there."""
         self.undelivered: dict[str, set[str]] = {}
         """Event id to the endpoints that have yet to accept it."""
-        self._publish = publish
+        self.courier = courier
+        self._script = script
 
     def emit(self, type_: str, record: Object, cause: Cause, previous: Mapping[str, Any] | None = None) -> None:
         """Makes the event for a change, with the object as it is now, and sends it on its way.
@@ -127,10 +144,17 @@ class Account:
             cause: the request behind it.
             previous: old values of changed fields, for `*.updated`.
         """
+        fault = self._script.on_event(type_)
+        if fault is not None and fault.kind == "event_never_made":
+            return
+        for _ in range(2 if fault is not None and fault.kind == "event_twice" else 1):
+            self.courier.publish(self, self._event(type_, record, cause, previous), fault)
+
+    def _event(self, type_: str, record: Object, cause: Cause, previous: Mapping[str, Any] | None) -> Object:
         body: dict[str, Any] = {"object": record}
         if previous is not None:
             body["previous_attributes"] = previous
-        event = self.events.put(
+        return self.events.put(
             {
                 "id": self.ids.new("evt"),
                 "object": "event",
@@ -143,4 +167,3 @@ class Account:
                 "type": type_,
             }
         )
-        self._publish(self, event)

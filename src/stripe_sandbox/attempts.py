@@ -14,6 +14,7 @@ from stripe_sandbox.catalogue import AUTHENTICATION_REQUIRED, BankDebit, BankTra
 from stripe_sandbox.errors import CARD_ERROR, INVALID_REQUEST, RefusedError, documentation
 from stripe_sandbox.records import Object
 from stripe_sandbox.resources import balance_transactions, charges, payment_methods
+from stripe_sandbox.schedule import due
 
 ASYNCHRONOUS_CAPTURE_SECONDS: Final = 1.0
 """With `automatic_async` a charge learns of its balance transaction only later, told by `charge.updated`; at Stripe
@@ -287,7 +288,7 @@ def _charge(account: Account, intent: Object, method: Object, terms: Terms, *, a
     if intent["capture_method"] == "automatic":
         charge["balance_transaction"] = balance_transactions.record(account, charge)["id"]
     else:
-        account.schedule.after(ASYNCHRONOUS_CAPTURE_SECONDS, lambda: _book(account, charge["id"]))
+        account.schedule.after(ASYNCHRONOUS_CAPTURE_SECONDS, _book, account, charge["id"])
     account.emit("charge.succeeded", account.charges.put(charge), terms.cause)
     return _succeed(account, intent, charge, terms.cause)
 
@@ -297,10 +298,11 @@ def _hold(account: Account, intent: Object, charge: Object, cause: Cause) -> Obj
     _keep_or_spend(account, intent, charge, cause)
     held = account.payment_intents.put({**intent, "amount_capturable": charge["amount"], "status": "requires_capture"})
     account.emit("payment_intent.amount_capturable_updated", held, cause)
-    account.schedule.after(charges.HOLD_SECONDS, lambda: _expire(account, intent["id"], charge["id"]))
+    account.schedule.after(charges.HOLD_SECONDS, _expire, account, intent["id"], charge["id"])
     return held
 
 
+@due
 def _expire(account: Account, intent_id: str, charge_id: str) -> None:
     intent = account.payment_intents[intent_id]
     if intent["status"] == "requires_capture" and intent["latest_charge"] == charge_id:
@@ -326,6 +328,7 @@ def _keep_or_spend(account: Account, intent: Object, charge: Object, cause: Caus
         account.spent_methods.add(method["id"])
 
 
+@due
 def _book(account: Account, charge_id: str) -> None:
     charge = account.charges[charge_id]
     transaction = balance_transactions.record(account, charge)
@@ -339,10 +342,11 @@ def _debit(account: Account, intent: Object, method: Object, debit: BankDebit, t
     account.emit("charge.pending", charge, terms.cause)
     account.emit("payment_intent.processing", waiting, terms.cause)
     if debit.settles_seconds is not None:
-        account.schedule.after(debit.settles_seconds, lambda: _settle(account, intent["id"], charge["id"]))
+        account.schedule.after(debit.settles_seconds, _settle, account, intent["id"], charge["id"])
     return waiting
 
 
+@due
 def _settle(account: Account, intent_id: str, charge_id: str) -> None:
     charge = account.charges[charge_id]
     intent = account.payment_intents[intent_id]

@@ -1,17 +1,8 @@
 """`/_sandbox`: what a test may ask of the sandbox itself, in JSON.
 
-GET  /_sandbox/health            is it up
-GET  /_sandbox/clock             its time
-POST /_sandbox/clock             {"advance_seconds": 86400}: everything due happens, in order, before the answer
-GET  /_sandbox/requests          the log, oldest first; ?path= and ?idempotency_key= filter, ?limit= the last so many
-GET  /_sandbox/requests/{id}     one of them
-GET  /_sandbox/deliveries        each try to deliver an event
-POST /_sandbox/roll              {"webhook_endpoint": "we_…", "overlap_seconds": 3600}: a new secret, beside the old one
-POST /_sandbox/reset             as if it had just started
+Each answer is an object. What cannot be used is 400, what is not there 404, both with a sentence in `error`.
 """
 
-import json
-import math
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from typing import Any, Final, Protocol
@@ -21,11 +12,17 @@ from aiohttp import web
 from stripe_sandbox import wire
 from stripe_sandbox.clock import Clock
 from stripe_sandbox.deliveries import Deliveries
+from stripe_sandbox.faults import Script
+from stripe_sandbox.holds import Holds
 from stripe_sandbox.requests_log import RequestLog, shown
 from stripe_sandbox.resources.webhook_endpoints import LONGEST_OVERLAP_SECONDS
+from stripe_sandbox.told import UnusableError, decoded, number, read, text
 
 FURTHEST_SECONDS: Final = 366 * 86_400
 """Further than anything is due; a slip of the keyboard should not end in the year 9999."""
+
+LONGEST_WAIT_SECONDS: Final = 60.0
+"""How long a question may wait for its answer."""
 
 
 class Controlled(Protocol):
@@ -34,6 +31,8 @@ class Controlled(Protocol):
     clock: Clock
     log: RequestLog
     deliveries: Deliveries
+    script: Script
+    holds: Holds
 
     async def advance(self, seconds: float) -> None:
         """Moves time forward."""
@@ -64,16 +63,10 @@ async def _clock(request: web.BaseRequest, sandbox: Controlled) -> web.Response:
 
 
 async def _advance(request: web.BaseRequest, sandbox: Controlled) -> web.Response:
-    try:
-        sent = json.loads(await request.read())
-        seconds = sent["advance_seconds"]
-    except (ValueError, KeyError, TypeError):
-        seconds = None
-    if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not math.isfinite(seconds):
-        return _json({"error": 'Send {"advance_seconds": <number>}.'}, 400)
-    if not 0 <= seconds <= FURTHEST_SECONDS:
-        return _json({"error": f"advance_seconds must be between 0 and {FURTHEST_SECONDS}."}, 400)
-    await sandbox.advance(seconds)
+    sent = read(decoded(await request.read()), {"advance_seconds": number(0, FURTHEST_SECONDS)})
+    if "advance_seconds" not in sent:
+        raise UnusableError('Send {"advance_seconds": <number>}.')
+    await sandbox.advance(sent["advance_seconds"])
     return _json(_time(sandbox))
 
 
@@ -87,7 +80,7 @@ async def _requests(request: web.BaseRequest, sandbox: Controlled) -> web.Respon
 
 
 async def _request(request: web.BaseRequest, sandbox: Controlled) -> web.Response:
-    entry = sandbox.log.find(request.path.rpartition("/")[2])
+    entry = sandbox.log.find(_last(request))
     return _json({"error": "No such request."}, 404) if entry is None else _json(shown(entry))
 
 
@@ -97,17 +90,59 @@ async def _deliveries(request: web.BaseRequest, sandbox: Controlled) -> web.Resp
 
 
 async def _roll(request: web.BaseRequest, sandbox: Controlled) -> web.Response:
+    fields = {"webhook_endpoint": text, "overlap_seconds": number(0, LONGEST_OVERLAP_SECONDS)}
+    sent = read(decoded(await request.read()), fields)
+    if "webhook_endpoint" not in sent:
+        raise UnusableError('Send {"webhook_endpoint": "we_…", "overlap_seconds": <number>}.')
     try:
-        sent = json.loads(await request.read())
-        endpoint, overlap = sent["webhook_endpoint"], sent.get("overlap_seconds", 0)
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return _json({"error": 'Send {"webhook_endpoint": "we_…", "overlap_seconds": <number>}.'}, 400)
-    if not isinstance(overlap, int | float) or not 0 <= overlap <= LONGEST_OVERLAP_SECONDS:
-        return _json({"error": f"overlap_seconds must be between 0 and {LONGEST_OVERLAP_SECONDS}."}, 400)
-    try:
-        return _json({"secret": sandbox.roll_secret(str(endpoint), overlap)})
+        return _json({"secret": sandbox.roll_secret(sent["webhook_endpoint"], sent.get("overlap_seconds", 0))})
     except KeyError:
         return _json({"error": "No such webhook endpoint."}, 404)
+
+
+async def _faults(request: web.BaseRequest, sandbox: Controlled) -> web.Response:
+    _ = request
+    return _json({"faults": sandbox.script.shown()})
+
+
+async def _add_faults(request: web.BaseRequest, sandbox: Controlled) -> web.Response:
+    sent = decoded(await request.read())
+    return _json({"faults": sandbox.script.add(sent if isinstance(sent, list) else [sent])})
+
+
+async def _clear_faults(request: web.BaseRequest, sandbox: Controlled) -> web.Response:
+    _ = request
+    sandbox.script.clear()
+    return _json({"faults": []})
+
+
+async def _remove_fault(request: web.BaseRequest, sandbox: Controlled) -> web.Response:
+    known = sandbox.script.remove(_last(request))
+    return _json({"faults": sandbox.script.shown()}) if known else _json({"error": "No such fault."}, 404)
+
+
+async def _held(request: web.BaseRequest, sandbox: Controlled) -> web.Response:
+    wait = request.query.get("wait_seconds", "0")
+    count = request.query.get("held", "1")
+    if not (wait.isdecimal() and int(wait) <= LONGEST_WAIT_SECONDS and count.isdecimal()):
+        raise UnusableError(f"wait_seconds and held are whole numbers, the first at most {LONGEST_WAIT_SECONDS:.0f}.")
+    await sandbox.holds.until_held(int(count), int(wait))
+    return _json(sandbox.holds.shown())
+
+
+async def _add_hold(request: web.BaseRequest, sandbox: Controlled) -> web.Response:
+    return _json(sandbox.holds.add(decoded(await request.read())))
+
+
+async def _release_all(request: web.BaseRequest, sandbox: Controlled) -> web.Response:
+    _ = request
+    sandbox.holds.release()
+    return _json(sandbox.holds.shown())
+
+
+async def _release(request: web.BaseRequest, sandbox: Controlled) -> web.Response:
+    known = sandbox.holds.release(_last(request))
+    return _json(sandbox.holds.shown()) if known else _json({"error": "No such hold."}, 404)
 
 
 async def _reset(request: web.BaseRequest, sandbox: Controlled) -> web.Response:
@@ -116,21 +151,37 @@ async def _reset(request: web.BaseRequest, sandbox: Controlled) -> web.Response:
     return _json({"status": "ok", **_time(sandbox)})
 
 
+def _last(request: web.BaseRequest) -> str:
+    return request.path.rstrip("/").rpartition("/")[2]
+
+
 ROUTES: Final[dict[tuple[str, str], Callable[[web.BaseRequest, Controlled], Awaitable[web.Response]]]] = {
     ("GET", "health"): _health,
     ("GET", "clock"): _clock,
     ("POST", "clock"): _advance,
     ("GET", "requests"): _requests,
+    ("GET", "requests/{id}"): _request,
     ("GET", "deliveries"): _deliveries,
     ("POST", "roll"): _roll,
+    ("GET", "faults"): _faults,
+    ("POST", "faults"): _add_faults,
+    ("DELETE", "faults"): _clear_faults,
+    ("DELETE", "faults/{id}"): _remove_fault,
+    ("GET", "hold"): _held,
+    ("POST", "hold"): _add_hold,
+    ("DELETE", "hold"): _release_all,
+    ("DELETE", "hold/{id}"): _release,
     ("POST", "reset"): _reset,
 }
 
 
 async def answer(request: web.BaseRequest, sandbox: Controlled) -> web.Response:
     """Answers one request under `/_sandbox/`."""
-    name = request.path.removeprefix("/_sandbox/").strip("/")
-    if request.method == "GET" and name.startswith("requests/"):
-        return await _request(request, sandbox)
-    route = ROUTES.get((request.method, name))
-    return _json({"error": "No such page."}, 404) if route is None else await route(request, sandbox)
+    name, _, rest = request.path.removeprefix("/_sandbox/").strip("/").partition("/")
+    route = ROUTES.get((request.method, f"{name}/{{id}}" if rest else name))
+    if route is None or "/" in rest:
+        return _json({"error": "No such page."}, 404)
+    try:
+        return await route(request, sandbox)
+    except UnusableError as error:
+        return _json({"error": str(error)}, 400)

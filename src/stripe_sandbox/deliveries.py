@@ -5,19 +5,21 @@ import hashlib
 import hmac
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from itertools import count
+from typing import Final, Literal
 
 import aiohttp
 
 from stripe_sandbox import versions, wire
 from stripe_sandbox.account import Account
 from stripe_sandbox.clock import Clock
+from stripe_sandbox.faults import Fault
 from stripe_sandbox.records import Object
 from stripe_sandbox.resources import webhook_endpoints
-from stripe_sandbox.schedule import Schedule
+from stripe_sandbox.schedule import Schedule, due
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +42,15 @@ LIVE_RETRIES_SECONDS: Final = (300.0, 0.5 * HOUR, 2 * HOUR, 5 * HOUR, 10 * HOUR,
 """Live events: for up to three days with growing pauses (the same page); the pauses are as merchants have seen them."""
 
 ATTEMPTS_KEPT: Final = 10_000
+
+OVERTAKEN_SECONDS: Final = 60.0
+"""How long an event that is to be overtaken waits at most: nothing may come after it."""
+
+STALE_SECONDS: Final = int(HOUR)
+"""Far beyond the five minutes that Stripe's verifiers allow."""
+
+Flaw = Literal["altered", "missing", "stale"]
+"""What a fault does to the signature of a delivery."""
 
 USER_AGENT: Final = "Stripe/1.0 (+https://stripe.com/docs/webhooks)"
 
@@ -66,6 +77,8 @@ class _Delivery:
     event_id: str
     endpoint_id: str
     number: int
+    flaw: Flaw | None = None
+    further: bool = False  # beside the one that counts: its end changes nothing
 
 
 def signature(secrets: Sequence[str], body: str, timestamp: int, *, livemode: bool) -> str:
@@ -87,6 +100,27 @@ def _void(account: Account) -> bool:
     return account.closed
 
 
+def _flawed(flaw: Flaw | None, sign: Callable[[int], str], now: int) -> dict[str, str]:
+    """The signature header of one delivery, right unless a fault spoils it."""
+    if flaw == "missing":
+        return {}
+    header = sign(now - STALE_SECONDS if flaw == "stale" else now)
+    if flaw == "altered":
+        fields = [part.partition("=") for part in header.split(",")]
+        header = ",".join(f"{name}={value[::-1] if name == 'v1' else value}" for name, _, value in fields)
+    return {"Stripe-Signature": header}
+
+
+@due
+def _go_at_last(account: Account, place: int) -> None:
+    account.courier.let_go(place)
+
+
+@due
+def _send_later(account: Account, event_id: str, endpoint_id: str, number: int) -> None:
+    account.courier.send(account, event_id, endpoint_id, number)
+
+
 class Deliveries:
     """The queue of deliveries and the workers that empty it.
 
@@ -98,14 +132,18 @@ class Deliveries:
     def __init__(self, clock: Clock, schedule: Schedule) -> None:
         self._clock = clock
         self._schedule = schedule
-        self._queue: asyncio.Queue[_Delivery] = asyncio.Queue()
+        self._queue: asyncio.Queue[int] = asyncio.Queue()
+        self._waiting: dict[int, _Delivery] = {}
+        self._sequence = count()
+        self._overtaken: dict[int, int] = {}
+        """Places of deliveries that let others go first, and how many still."""
         self._stack = AsyncExitStack()
         self._session: aiohttp.ClientSession | None = None
         self._workers: list[asyncio.Task[None]] = []
         self.attempts: deque[Attempt] = deque(maxlen=ATTEMPTS_KEPT)
 
-    def publish(self, account: Account, event: Object) -> None:
-        """Queues an event for every enabled endpoint that asked for its type."""
+    def publish(self, account: Account, event: Object, fault: Fault | None) -> None:
+        """Queues an event for every enabled endpoint that asked for its type; a fault says how it goes wrong."""
         takers = [
             endpoint["id"]
             for endpoint in account.webhook_endpoints
@@ -115,8 +153,63 @@ class Deliveries:
         if takers:
             account.undelivered[event["id"]] = set(takers)
             account.events.put({**event, "pending_webhooks": len(takers)})
-        for endpoint_id in takers:
-            self._queue.put_nowait(_Delivery(account, event["id"], endpoint_id, 1))
+        self._depart([_Delivery(account, event["id"], endpoint_id, 1) for endpoint_id in takers], fault)
+
+    def send(self, account: Account, event_id: str, endpoint_id: str, number: int) -> None:
+        """Queues one try to deliver an event."""
+        self._put(_Delivery(account, event_id, endpoint_id, number))
+
+    def let_go(self, place: int) -> None:
+        """Queues a delivery that waited for others to go first; nothing if it has gone."""
+        if self._overtaken.pop(place, None) is not None:
+            self._queue.put_nowait(place)
+
+    def clear(self) -> None:
+        """Forgets what was tried and what waits to be, for a reset; what is under way ends without a trace."""
+        self.attempts.clear()
+        self._waiting.clear()
+        self._overtaken.clear()
+
+    def _depart(self, deliveries: list[_Delivery], fault: Fault | None) -> None:
+        match fault:
+            case Fault(kind="event_undelivered"):
+                return
+            case Fault(kind="event_delayed"):
+                for one in deliveries:
+                    self._schedule.after(
+                        fault.seconds, _send_later, one.account, one.event_id, one.endpoint_id, one.number
+                    )
+                return
+            case Fault(kind="event_reordered"):
+                for one in deliveries:
+                    place = self._kept(one)
+                    self._overtaken[place] = fault.behind
+                    self._schedule.after(OVERTAKEN_SECONDS, _go_at_last, one.account, place)
+                return
+            case Fault(kind="event_repeated"):
+                deliveries = [replace(one, further=copy > 0) for one in deliveries for copy in range(fault.copies + 1)]
+            case Fault(kind="event_forged"):
+                deliveries = [replace(one, flaw=fault.signature) for one in deliveries]
+            case _:
+                pass
+        for one in deliveries:
+            self._put(one)
+
+    def _put(self, delivery: _Delivery) -> None:
+        self._queue.put_nowait(self._kept(delivery))
+
+    def _kept(self, delivery: _Delivery) -> int:
+        place = next(self._sequence)
+        self._waiting[place] = delivery
+        return place
+
+    def _overtake(self, gone: _Delivery) -> None:
+        """Tells those that let others go first that one more to their endpoint has gone."""
+        for place, others in list(self._overtaken.items()):
+            if self._waiting[place].endpoint_id == gone.endpoint_id:
+                self._overtaken[place] = others - 1
+                if others == 1:
+                    self.let_go(place)
 
     async def start(self) -> None:
         """Opens the client and its workers."""
@@ -148,12 +241,16 @@ class Deliveries:
 
     async def _work(self) -> None:
         while True:
-            delivery = await self._queue.get()
+            place = await self._queue.get()
+            delivery = self._waiting.get(place)
             try:
-                await self._deliver(delivery)
+                if delivery is not None:  # a reset forgets it
+                    await self._deliver(delivery)
+                    self._overtake(delivery)
             except Exception:
-                logger.exception("delivery of %s to %s failed", delivery.event_id, delivery.endpoint_id)
+                logger.exception("delivery at place %s failed", place)
             finally:
+                self._waiting.pop(place, None)
                 self._queue.task_done()
 
     async def _deliver(self, delivery: _Delivery) -> None:
@@ -167,6 +264,7 @@ class Deliveries:
             wire.written(versions.rendered(account, event, endpoint["api_version"])),
             webhook_endpoints.live_secrets(account, delivery.endpoint_id),
             livemode=account.livemode,
+            flaw=delivery.flaw,
         )
         if _void(account):
             return
@@ -181,6 +279,8 @@ class Deliveries:
                 error,
             )
         )
+        if delivery.further:
+            return
         if status is not None and 200 <= status < 300:  # noqa: PLR2004 - any 2xx is "received"
             account.failing_since.pop(delivery.endpoint_id, None)
             webhook_endpoints.settle(account, delivery.event_id, delivery.endpoint_id)
@@ -189,12 +289,12 @@ class Deliveries:
             self._try_again(delivery)
 
     async def _post(
-        self, url: str, body: str, secrets: Sequence[str], *, livemode: bool
+        self, url: str, body: str, secrets: Sequence[str], *, livemode: bool, flaw: Flaw | None
     ) -> tuple[int | None, str | None]:
         assert self._session is not None
         headers = {
             "Content-Type": "application/json; charset=utf-8",
-            "Stripe-Signature": signature(secrets, body, int(self._clock.wall()), livemode=livemode),
+            **_flawed(flaw, lambda time: signature(secrets, body, time, livemode=livemode), int(self._clock.wall())),
         }
         try:
             async with self._session.post(url, data=body.encode(), headers=headers, allow_redirects=False) as answer:
@@ -209,5 +309,11 @@ class Deliveries:
         pauses = LIVE_RETRIES_SECONDS if delivery.account.livemode else TEST_RETRIES_SECONDS
         if delivery.number > len(pauses):
             return
-        again = _Delivery(delivery.account, delivery.event_id, delivery.endpoint_id, delivery.number + 1)
-        self._schedule.after(pauses[delivery.number - 1], lambda: self._queue.put_nowait(again))
+        self._schedule.after(
+            pauses[delivery.number - 1],
+            _send_later,
+            delivery.account,
+            delivery.event_id,
+            delivery.endpoint_id,
+            delivery.number + 1,
+        )

@@ -6,13 +6,13 @@ Source: https://docs.stripe.com/disputes/how-disputes-work, /disputes/api and /t
 
 from collections.abc import Mapping
 from enum import Enum
-from functools import partial
 from typing import Any, Final
 
 from stripe_sandbox.account import TIME, Account, Cause
 from stripe_sandbox.catalogue import DAY_SECONDS, Complaint
 from stripe_sandbox.records import Object
 from stripe_sandbox.resources import balance_transactions, payment_methods
+from stripe_sandbox.schedule import due
 
 COMPLAINS_SECONDS: Final = 1.0
 """How long after a payment its test method disputes it; Stripe says "immediately", and the answer does not know yet."""
@@ -43,14 +43,15 @@ class Evidence(Enum):
 
 def expect(account: Account, charge: Object) -> None:
     """Has a payment disputed a moment later, if its test method says so."""
-    complaint = payment_methods.behaviour(account, charge["payment_method"]).complaint
-    if complaint is not None:
-        account.schedule.after(COMPLAINS_SECONDS, partial(_open, account, charge["id"], complaint))
+    if payment_methods.behaviour(account, charge["payment_method"]).complaint is not None:
+        account.schedule.after(COMPLAINS_SECONDS, _open, account, charge["id"])
 
 
-def _open(account: Account, charge_id: str, complaint: Complaint) -> None:
+@due
+def _open(account: Account, charge_id: str) -> None:
     charge = account.charges[charge_id]
-    if charge["refunded"]:
+    complaint = payment_methods.behaviour(account, charge["payment_method"]).complaint
+    if complaint is None or charge["refunded"]:
         return
     dispute = _blank(account, charge, complaint)
     charge = account.charges.put({**charge, "dispute": dispute["id"], "disputed": True})
@@ -62,7 +63,7 @@ def _open(account: Account, charge_id: str, complaint: Complaint) -> None:
     if complaint.final:
         account.emit("charge.dispute.closed", dispute, TIME)
     else:
-        account.schedule.after(ANSWER_SECONDS, partial(_pass, account, dispute["id"]))
+        account.schedule.after(ANSWER_SECONDS, _pass, account, dispute["id"])
 
 
 def answer(account: Account, before: Object, changed: Mapping[str, Any], cause: Cause, *, submitted: bool) -> Object:
@@ -136,6 +137,7 @@ def _put(account: Account, before: Object, after: Object, cause: Cause) -> Objec
     return after
 
 
+@due
 def _pass(account: Account, dispute_id: str) -> None:
     """Time to answer is over: whoever said nothing has lost."""
     dispute = account.disputes[dispute_id]

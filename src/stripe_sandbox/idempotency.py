@@ -29,6 +29,16 @@ class _Entry:
     answer: Answer | None = None
 
 
+def in_use(key: str) -> RefusedError:
+    """Says that the key's first request is not finished."""
+    return RefusedError(
+        409,
+        f"Another request with the key '{key}' is in progress; try again in a moment.",
+        kind=IDEMPOTENCY_ERROR,
+        code="idempotency_key_in_use",
+    )
+
+
 class IdempotencyKeys:
     """Keys of one mode, each with the first request's parameters and, once it is finished, its answer."""
 
@@ -50,7 +60,7 @@ class IdempotencyKeys:
             )
         self._prune()
         entry = self._entries.get(key)
-        if entry is None:
+        if entry is None or entry.expires_at <= self._clock.now():
             self._entries[key] = _Entry(path, parameters, self._clock.now() + KEY_LIFE_SECONDS)
             return None
         if entry.path != path:
@@ -68,12 +78,7 @@ class IdempotencyKeys:
                 kind=IDEMPOTENCY_ERROR,
             )
         if entry.answer is None:
-            raise RefusedError(
-                409,
-                f"Another request with the key '{key}' is in progress; try again in a moment.",
-                kind=IDEMPOTENCY_ERROR,
-                code="idempotency_key_in_use",
-            )
+            raise in_use(key)
         return entry.answer
 
     def finish(self, key: str, answer: Answer) -> None:

@@ -12,6 +12,19 @@ LENGTHS: Final = {"cus": 14, "req": 14, "whsec": 32}
 USUAL_LENGTH: Final = 24
 
 
+class Chance:
+    """Draws that come out the same for the same seed."""
+
+    __slots__ = ("_draw",)
+
+    def __init__(self, seed: int) -> None:
+        self._draw = random.Random(seed).random  # noqa: S311 - a seed is for tests that repeat
+
+    def happens(self, probability: float) -> bool:
+        """Whether something of that probability, from 0 to 1, happens this time."""
+        return self._draw() < probability
+
+
 class Ids:
     """A source of ids; with a seed the same calls give the same ids."""
 

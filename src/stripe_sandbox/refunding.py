@@ -6,7 +6,6 @@ breaking change, so endpoints of this version hear them too, beside `charge.refu
 """
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Any, Final
 
 from stripe_sandbox import cash
@@ -14,6 +13,7 @@ from stripe_sandbox.account import TIME, Account, Cause
 from stripe_sandbox.catalogue import DAY_SECONDS, BankDebit, Card, RefundCourse
 from stripe_sandbox.records import Object
 from stripe_sandbox.resources import balance_transactions, payment_methods
+from stripe_sandbox.schedule import due
 
 TURNS_SECONDS: Final = DAY_SECONDS
 """When a card's refund that pends succeeds, and one that fails later fails. Stripe says only "some time later"."""
@@ -56,11 +56,11 @@ def refund(account: Account, charge: Object, amount: int, wish: Mapping[str, Any
         cash.move(account, purse, amount, "refunded_from_payment", {"refund": made["id"]}, cause)
     later = DEBIT_REFUND_SECONDS if charge["payment_method_details"]["type"] != "card" else TURNS_SECONDS
     if course is RefundCourse.PENDS:
-        account.schedule.after(later, partial(_succeed, account, made["id"]))
+        account.schedule.after(later, _succeed, account, made["id"])
     elif course is RefundCourse.FAILS_LATER:
-        account.schedule.after(later, partial(fail, account, made["id"], "expired_or_canceled_card"))
+        account.schedule.after(later, fail, account, made["id"], "expired_or_canceled_card")
     elif "card" in made.get("destination_details", {}):
-        account.schedule.after(REFERENCE_SECONDS, partial(_refer, account, made["id"]))
+        account.schedule.after(REFERENCE_SECONDS, _refer, account, made["id"])
     return made
 
 
@@ -150,6 +150,7 @@ def release(account: Account, charge: Object, wish: Mapping[str, Any], event_typ
     return refund
 
 
+@due
 def fail(account: Account, refund_id: str, reason: str) -> None:
     """Ends a refund that did not arrive; its amount can be refunded again."""
     before = account.refunds[refund_id]
@@ -210,11 +211,13 @@ def _blank(account: Account, charge: Object, amount: int, wish: Mapping[str, Any
     return made
 
 
+@due
 def _succeed(account: Account, refund_id: str) -> None:
     before = account.refunds[refund_id]
     update(account, before, {"status": "succeeded"}, TIME)
 
 
+@due
 def _refer(account: Account, refund_id: str) -> None:
     """The network's reference number becomes known; it repeats for the same seed, like every id."""
     before = account.refunds[refund_id]

@@ -15,7 +15,10 @@ CARD_NUMBER: Final = re.compile(r"(number(?:%5D|\])=)[^&]*(?=[^&]{4})", re.IGNOR
 
 @dataclass(frozen=True, slots=True)
 class LoggedRequest:
-    """One request: `received_at` and `answered_at` in seconds of the sandbox's time, `body` and `query` as sent."""
+    """One request: `received_at` and `answered_at` in seconds of the sandbox's time, `body` and `query` as sent.
+
+    `status` is nothing where no answer was made; `fault` is what was done to the request on purpose, if anything.
+    """
 
     id: str
     method: str
@@ -24,9 +27,10 @@ class LoggedRequest:
     idempotency_key: str | None
     livemode: bool | None
     body: str
-    status: int
+    status: int | None
     error_code: str | None
     replayed: bool
+    fault: str | None
     received_at: float
     answered_at: float
 

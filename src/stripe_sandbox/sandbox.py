@@ -17,6 +17,8 @@ from stripe_sandbox.account import Account
 from stripe_sandbox.api import Api, Mode
 from stripe_sandbox.clock import Clock
 from stripe_sandbox.deliveries import Deliveries
+from stripe_sandbox.faults import Script
+from stripe_sandbox.holds import Holds
 from stripe_sandbox.idempotency import IdempotencyKeys
 from stripe_sandbox.ids import Ids
 from stripe_sandbox.requests_log import RequestLog
@@ -73,6 +75,8 @@ class Sandbox:
         self.ids = ids or Ids()
         self.log = RequestLog()
         self.schedule = Schedule(self.clock)
+        self.script = Script()
+        self.holds = Holds()
         self.deliveries = Deliveries(self.clock, self.schedule)
         self._webhook = webhook
         self._search_lag_seconds = search_lag_seconds
@@ -82,6 +86,8 @@ class Sandbox:
             clock=self.clock,
             ids=self.ids,
             log=self.log,
+            script=self.script,
+            holds=self.holds,
             keys=keys,
             latency_seconds=latency_seconds,
         )
@@ -92,12 +98,14 @@ class Sandbox:
         return self._modes[livemode].account
 
     def reset(self) -> None:
-        """Forgets every object, key, due thing and logged request, and goes back to the machine's time."""
+        """Forgets every object, key, due thing, logged request, fault and hold; goes back to the machine's time."""
         for mode in self._modes.values():
             mode.account.closed = True
         self.schedule.clear()
         self.log.clear()
-        self.deliveries.attempts.clear()
+        self.deliveries.clear()
+        self.script.clear()
+        self.holds.release()
         self.clock.restore()
         self._open()
 
@@ -145,6 +153,7 @@ class Sandbox:
             name = f"[{bound[0]}]" if ":" in bound[0] else bound[0]
             yield Server(self, f"http://{name}:{bound[1]}")
         finally:
+            self.holds.release()  # or who is held would be waited for
             await runner.cleanup()
             due.cancel()
             with suppress(asyncio.CancelledError):
@@ -158,7 +167,8 @@ class Sandbox:
                 clock=self.clock,
                 ids=self.ids,
                 schedule=self.schedule,
-                publish=self.deliveries.publish,
+                courier=self.deliveries,
+                script=self.script,
                 search_lag_seconds=self._search_lag_seconds,
             )
             self._modes[livemode] = Mode(account, IdempotencyKeys(self.clock))

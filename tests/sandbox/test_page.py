@@ -6,6 +6,7 @@ from pathlib import Path
 
 from stripe_sandbox.api import OPERATIONS
 from stripe_sandbox.control import ROUTES
+from stripe_sandbox.document import PART, PARTS, documented
 
 PAGE = (Path(__file__).parents[2] / "docs" / "sandbox.md").read_text()
 
@@ -40,4 +41,18 @@ def test_the_page_lists_the_sandboxs_own_addresses() -> None:
     """Every address under `/_sandbox` is on the page."""
     own = {f"{method} /_sandbox/{name}" for method, name in ROUTES}
 
-    assert set(re.findall(r"`((?:GET|POST) /_sandbox/[^`{]+)`", PAGE)) == own
+    assert set(re.findall(r"`((?:GET|POST|DELETE) /_sandbox/[^`]+)`", PAGE)) == own
+
+
+def test_the_page_says_what_the_code_says() -> None:
+    """What is made from the code is up to date: `python -m stripe_sandbox.document docs/sandbox.md`."""
+    assert documented(PAGE) == PAGE
+    assert {part["name"] for part in PART.finditer(PAGE)} == set(PARTS)
+
+
+def test_a_stale_part_is_seen() -> None:
+    """What stands in a part is replaced; what stands outside stays."""
+    stale = "before\n<!-- part: methods -->\nold\n<!-- end -->\nafter\n"
+
+    assert documented(stale).startswith("before\n<!-- part: methods -->\nAfter `pm_card_`")
+    assert documented(stale).endswith("<!-- end -->\nafter\n")

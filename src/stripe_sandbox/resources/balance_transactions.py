@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Final
 
 from stripe_sandbox.account import Account
@@ -11,6 +10,7 @@ from stripe_sandbox.catalogue import DAY_SECONDS, Card
 from stripe_sandbox.params import CREATED, PAGE, Parameters, Text
 from stripe_sandbox.records import Object
 from stripe_sandbox.resources import payment_methods
+from stripe_sandbox.schedule import due
 
 CARD_FEE_PER_MILLE: Final = 29
 CARD_FEE_FIXED: Final = 30
@@ -155,12 +155,13 @@ def _put(account: Account, charge: Object, entry: Entry) -> Object:
         }
     )
     if not at_once:
-        account.schedule.after(entry.available_on - now, partial(_make_available, account, transaction))
+        account.schedule.after(entry.available_on - now, _make_available, account, transaction["id"])
     return transaction
 
 
-def _make_available(account: Account, transaction: Object) -> None:
-    account.balance_transactions.put({**transaction, "status": "available"})
+@due
+def _make_available(account: Account, identifier: str) -> None:
+    account.balance_transactions.put({**account.balance_transactions[identifier], "status": "available"})
 
 
 def _retrieve(call: Call) -> Object:

@@ -5,7 +5,6 @@ Secure here: a card that requires it is declined.
 """
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Any, Final
 
 from stripe_sandbox import disputing, refunding
@@ -18,6 +17,7 @@ from stripe_sandbox.params import Email, Flag, Integer, Kind, Metadata, NotCover
 from stripe_sandbox.records import Object
 from stripe_sandbox.resources import balance_transactions, charges, payment_methods, sources
 from stripe_sandbox.resources.intent_parameters import SHIPPING, copied
+from stripe_sandbox.schedule import due
 
 COPIED: Final = (
     "description", "receipt_email", "shipping", "statement_descriptor", "statement_descriptor_suffix", "transfer_group",
@@ -52,7 +52,7 @@ def _create(call: Call) -> Object:
         account.spent_methods.add(method["id"])
     if not params.get("capture", True):
         held = account.charges.put(charges.held(charge))
-        account.schedule.after(charges.HOLD_SECONDS, partial(_expire, account, held["id"]))
+        account.schedule.after(charges.HOLD_SECONDS, _expire, account, held["id"])
         account.emit("charge.succeeded", held, call.cause)
         return held
     return _take(account, charge, charge["amount"], "charge.succeeded", call.cause)
@@ -82,6 +82,7 @@ def _take(account: Account, charge: Object, amount: int, event_type: str, cause:
     return taken
 
 
+@due
 def _expire(account: Account, charge_id: str) -> None:
     charge = account.charges[charge_id]
     if not charge["captured"] and not charge["refunded"]:
