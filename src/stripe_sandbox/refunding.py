@@ -101,7 +101,7 @@ def give_back(account: Account, purse: cash.Purse, amount: int, wish: Mapping[st
     account.purses[made["id"]] = purse
     cash.move(account, purse, -amount, "return_initiated", {}, cause)
     account.emit("refund.created", made, cause)
-    account.schedule.after(ANSWERED_SECONDS, partial(_forget, account, made["id"]))
+    account.schedule.after(ANSWERED_SECONDS, _forget, account, made["id"])
     return made
 
 
@@ -119,6 +119,7 @@ def expire(account: Account, refund: Object, cause: Cause) -> Object:
     return failed
 
 
+@due
 def _forget(account: Account, refund_id: str) -> None:
     refund = account.refunds[refund_id]
     if refund["status"] == "requires_action":
