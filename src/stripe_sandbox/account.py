@@ -135,6 +135,10 @@ class Account:
         self.courier = courier
         self._script = script
 
+    def records(self) -> dict[str, Records]:
+        """Everything of Stripe's that it holds, by the name of its kind in the API's addresses."""
+        return {name: value for name, value in vars(self).items() if isinstance(value, Records)}
+
     def emit(self, type_: str, record: Object, cause: Cause, previous: Mapping[str, Any] | None = None) -> None:
         """Makes the event for a change, with the object as it is now, and sends it on its way.
 

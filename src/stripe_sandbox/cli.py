@@ -17,6 +17,9 @@ MOST_LATENCY_SECONDS: Final = 60.0
 
 MOST_LAG_SECONDS: Final = 86_400.0
 
+REMOTE: Final = ("clock", "faults", "hold", "trigger", "requests", "dump", "reset")
+"""Commands for a sandbox that is running; named here too, so that starting one does not load them."""
+
 
 def _port(text: str) -> int:
     number = int(text)
@@ -43,6 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="stripe-sandbox",
         description="A stateful Stripe on this machine: point an SDK's API base at it and use any sk_test_ key.",
+        epilog=f"For one that is running: stripe-sandbox {'|'.join(REMOTE)} [--url URL]; each has its own --help.",
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default %(default)s)")
     parser.add_argument("--port", type=_port, default=12111, help="0 takes a free one (default %(default)s)")
@@ -102,7 +106,11 @@ def _loop_factory() -> "type[asyncio.AbstractEventLoop] | None":
 
 
 def main() -> None:
-    """Runs the command; exits 0 when told to stop, 2 on a usage error, 69 when it cannot listen."""
+    """Runs the command; exits 0 when told to stop, 2 on a usage error, 69 when it cannot listen or reach."""
+    if sys.argv[1:] and sys.argv[1] in REMOTE:
+        from stripe_sandbox import remote  # noqa: PLC0415 - the server has no use for it
+
+        sys.exit(remote.run(sys.argv[1:]))
     parser = _parser()
     options = parser.parse_args()
     if options.webhook_secret is not None and options.webhook_url is None:

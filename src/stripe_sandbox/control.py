@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol
 from aiohttp import web
 
 from stripe_sandbox import wire
+from stripe_sandbox.account import Account
 from stripe_sandbox.clock import Clock
 from stripe_sandbox.deliveries import Deliveries
 from stripe_sandbox.faults import Script
@@ -17,6 +18,7 @@ from stripe_sandbox.holds import Holds
 from stripe_sandbox.requests_log import RequestLog, shown
 from stripe_sandbox.resources.webhook_endpoints import LONGEST_OVERLAP_SECONDS
 from stripe_sandbox.told import UnusableError, decoded, number, read, text
+from stripe_sandbox.trigger import RECIPES, trigger
 
 FURTHEST_SECONDS: Final = 366 * 86_400
 """Further than anything is due; a slip of the keyboard should not end in the year 9999."""
@@ -33,6 +35,9 @@ class Controlled(Protocol):
     deliveries: Deliveries
     script: Script
     holds: Holds
+
+    def account(self, *, livemode: bool = False) -> Account:
+        """The objects of one mode."""
 
     async def advance(self, seconds: float) -> None:
         """Moves time forward."""
@@ -145,6 +150,28 @@ async def _release(request: web.BaseRequest, sandbox: Controlled) -> web.Respons
     return _json(sandbox.holds.shown()) if known else _json({"error": "No such hold."}, 404)
 
 
+async def _triggers(request: web.BaseRequest, sandbox: Controlled) -> web.Response:
+    _ = request, sandbox
+    return _json({"events": list(RECIPES)})
+
+
+async def _trigger(request: web.BaseRequest, sandbox: Controlled) -> web.Response:
+    sent = read(decoded(await request.read()), {"event": text})
+    if sent.get("event") not in RECIPES:
+        raise UnusableError(f'Send {{"event": <type>}}, one of {", ".join(RECIPES)}.')
+    events = trigger(sandbox.account(), sent["event"], f"{request.scheme}://{request.host}")
+    return _json({"events": events})
+
+
+async def _dump(request: web.BaseRequest, sandbox: Controlled) -> web.Response:
+    _ = request
+    modes = {"test": sandbox.account(livemode=False), "live": sandbox.account(livemode=True)}
+    held = {
+        mode: {kind: list(records) for kind, records in account.records().items()} for mode, account in modes.items()
+    }
+    return _json({**_time(sandbox), **held})
+
+
 async def _reset(request: web.BaseRequest, sandbox: Controlled) -> web.Response:
     _ = request
     sandbox.reset()
@@ -171,6 +198,9 @@ ROUTES: Final[dict[tuple[str, str], Callable[[web.BaseRequest, Controlled], Awai
     ("POST", "hold"): _add_hold,
     ("DELETE", "hold"): _release_all,
     ("DELETE", "hold/{id}"): _release,
+    ("GET", "trigger"): _triggers,
+    ("POST", "trigger"): _trigger,
+    ("GET", "dump"): _dump,
     ("POST", "reset"): _reset,
 }
 

@@ -44,14 +44,15 @@ class Evidence(Enum):
 def expect(account: Account, charge: Object) -> None:
     """Has a payment disputed a moment later, if its test method says so."""
     if payment_methods.behaviour(account, charge["payment_method"]).complaint is not None:
-        account.schedule.after(COMPLAINS_SECONDS, _open, account, charge["id"])
+        account.schedule.after(COMPLAINS_SECONDS, complain, account, charge["id"])
 
 
 @due
-def _open(account: Account, charge_id: str) -> None:
+def complain(account: Account, charge_id: str) -> None:
+    """Opens the dispute that a payment's test method asks for, unless it was refunded or is disputed already."""
     charge = account.charges[charge_id]
     complaint = payment_methods.behaviour(account, charge["payment_method"]).complaint
-    if complaint is None or charge["refunded"]:
+    if charge["refunded"] or charge["disputed"] or complaint is None:
         return
     dispute = _blank(account, charge, complaint)
     charge = account.charges.put({**charge, "dispute": dispute["id"], "disputed": True})

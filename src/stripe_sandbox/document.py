@@ -8,6 +8,7 @@ from typing import Final
 
 from stripe_sandbox.catalogue import BANK_DEBITS, CARDS
 from stripe_sandbox.faults import EVENT_KINDS, REQUEST_KINDS, Kind
+from stripe_sandbox.trigger import RECIPES
 
 PART: Final = re.compile(r"(?<=<!-- part: )(?P<name>\w+)(?P<end> -->\n)(?P<text>.*?)(?=<!-- end -->)", re.DOTALL)
 
@@ -29,6 +30,7 @@ def _methods() -> str:
 PARTS: Final[Mapping[str, Callable[[], str]]] = {
     "request_faults": lambda: _kinds(REQUEST_KINDS),
     "event_faults": lambda: _kinds(EVENT_KINDS),
+    "triggers": lambda: f"{', '.join(f'`{type_}`' for type_ in RECIPES)}.\n",
     "methods": _methods,
 }
 
