@@ -1,12 +1,13 @@
 """All that the sandbox holds for one mode, test or live, of its one account."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final, Protocol
 
 from stripe_sandbox.clock import Clock
 from stripe_sandbox.faults import Fault, Script
 from stripe_sandbox.ids import Ids
+from stripe_sandbox.kept import Container, Kept
 from stripe_sandbox.records import Object, Records
 from stripe_sandbox.schedule import Schedule
 from stripe_sandbox.search import USUAL_LAG_SECONDS, SearchedRecords
@@ -106,31 +107,33 @@ class Account:
         self.payment_methods = Records()
         self.mandates = Records()
         self.cash_transactions = Records()
-        self.cash: dict[tuple[str, str], int] = {}
-        """Customer id and currency to what bank transfers have left there, in minor units."""
-        self.purses: dict[str, tuple[str, str]] = {}
+        self.cash: Kept[dict[str, int]] = Kept()
+        """Customer id to currency to what bank transfers have left there, in minor units."""
+        self.purses: Kept[tuple[str, str]] = Kept(list, lambda told: (told[0], told[1]))
         """Refunds of a cash balance to the customer and currency they come from."""
-        self.awaited: dict[str, Awaited] = {}
+        self.awaited: Kept[Awaited] = Kept(asdict, lambda told: Awaited(**told))
         """PaymentIntents that wait for a bank transfer, oldest first."""
         self.sources = Records()
         """Cards and sources of the older API; each is a PaymentMethod of the same id too."""
         self.events = Records()
         self.webhook_endpoints = Records()
-        self.catalogue_names: dict[str, str] = {}
+        self.catalogue_names: Kept[str] = Kept()
         """PaymentMethod id to the test method it was made from."""
-        self.spent_methods: set[str] = set()
+        self.spent_methods: Kept[bool] = Kept()
         """Methods that paid once without belonging to a customer: Stripe takes them no second time."""
-        self.challenges: dict[str, Challenge] = {}
+        self.challenges: Kept[Challenge] = Kept(asdict, lambda told: Challenge(**told))
         """Open 3-D Secure questions by their PaymentIntent's id."""
-        self.authenticated: dict[str, str] = {}
+        self.authenticated: Kept[str] = Kept()
         """PaymentIntent id to the method its cardholder approved, where the merchant confirms once more."""
-        self.signing_secrets: dict[str, str] = {}
+        self.signing_secrets: Kept[str] = Kept()
         """Endpoint id to its `whsec_…`."""
-        self.retired_secrets: dict[str, list[RetiredSecret]] = {}
+        self.retired_secrets: Kept[list[RetiredSecret]] = Kept(
+            lambda secrets: [asdict(one) for one in secrets], lambda told: [RetiredSecret(**one) for one in told]
+        )
         """Endpoint id to earlier secrets, which sign beside the present one until their time is over."""
-        self.failing_since: dict[str, float] = {}
+        self.failing_since: Kept[float] = Kept()
         """Endpoint id to the moment from which on nothing was accepted there."""
-        self.undelivered: dict[str, set[str]] = {}
+        self.undelivered: Kept[list[str]] = Kept()
         """Event id to the endpoints that have yet to accept it."""
         self.courier = courier
         self._script = script
@@ -138,6 +141,10 @@ class Account:
     def records(self) -> dict[str, Records]:
         """Everything of Stripe's that it holds, by the name of its kind in the API's addresses."""
         return {name: value for name, value in vars(self).items() if isinstance(value, Records)}
+
+    def containers(self) -> dict[str, Container]:
+        """All that a file of state has to keep of it, by name."""
+        return {name: value for name, value in vars(self).items() if isinstance(value, Records | Kept)}
 
     def emit(self, type_: str, record: Object, cause: Cause, previous: Mapping[str, Any] | None = None) -> None:
         """Makes the event for a change, with the object as it is now, and sends it on its way.

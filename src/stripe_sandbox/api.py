@@ -124,6 +124,7 @@ class Api:
         script: the faults that requests may meet.
         holds: where requests may be held.
         keys: the secret keys that are accepted; none: any that has a secret key's form.
+        save: writes down what has changed; called before anything is answered.
         latency_seconds: how long a call takes at least; its idempotency key is in use so long.
     """
 
@@ -137,6 +138,7 @@ class Api:
         script: Script,
         holds: Holds,
         keys: Sequence[str],
+        save: Callable[[], None],
         latency_seconds: float,
     ) -> None:
         self._modes = modes
@@ -146,6 +148,7 @@ class Api:
         self._script = script
         self._holds = holds
         self._keys = frozenset(keys)
+        self._save = save
         self._latency_seconds = latency_seconds
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -200,6 +203,7 @@ class Api:
                 answered_at=self._clock.now(),
             )
         )
+        self._save()
 
     async def _process(self, request: web.BaseRequest, exchange: _Exchange) -> tuple[int, bytes]:
         mode = self._authenticated(request)

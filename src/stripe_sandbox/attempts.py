@@ -60,7 +60,7 @@ def begin(account: Account, intent: Object, method: Object, terms: Terms) -> Obj
         return _await_funds(account, intent, method, terms)
     if isinstance(test_method, BankDebit):
         return _debit(account, intent, method, test_method, terms)
-    if account.authenticated.pop(intent["id"], None) == method["id"]:
+    if account.authenticated.pop(intent["id"]) == method["id"]:
         return _charge(account, intent, method, terms, authenticated=True)
     if not _asked(test_method, intent, off_session=terms.off_session):
         return _charge(account, intent, method, terms, authenticated=False)
@@ -147,7 +147,7 @@ def cancel(account: Account, intent: Object, reason: str | None, cause: Cause) -
 
 
 def _end(account: Account, intent: Object, reason: str | None, cause: Cause) -> Object:
-    awaited = account.awaited.pop(intent["id"], None)
+    awaited = account.awaited.pop(intent["id"])
     if awaited is not None and awaited.funded:
         purse = (intent["customer"], intent["currency"])
         cash.move(account, purse, awaited.funded, "unapplied_from_payment", {"payment_intent": intent["id"]}, cause)
@@ -243,7 +243,7 @@ def decline(  # noqa: PLR0913 - a refusal names all of these
 
 def drop_challenge(account: Account, intent_id: str) -> None:
     """Withdraws an unanswered 3-D Secure question, if there is one."""
-    account.challenges.pop(intent_id, None)
+    account.challenges.pop(intent_id)
 
 
 def _asked(card: Card, intent: Object, *, off_session: bool) -> bool:
@@ -325,7 +325,7 @@ def _keep_or_spend(account: Account, intent: Object, charge: Object, cause: Caus
     if intent["customer"] is not None and intent["setup_future_usage"] is not None:
         payment_methods.attach(account, method, intent["customer"], cause)
     else:
-        account.spent_methods.add(method["id"])
+        account.spent_methods[method["id"]] = True
 
 
 @due

@@ -67,7 +67,8 @@ ROUTES: Final[Mapping[str, Route]] = {
 
 def available(account: Account, purse: Purse) -> int:
     """What a customer has, in minor units of the purse's currency."""
-    return account.cash.get(purse, 0)
+    customer, currency = purse
+    return (account.cash.get(customer) or {}).get(currency, 0)
 
 
 def move(  # noqa: PLR0913, PLR0917 - a booking names all of these
@@ -85,7 +86,8 @@ def move(  # noqa: PLR0913, PLR0917 - a booking names all of these
     """
     balance = available(account, purse) + amount
     assert balance >= 0, "nothing is taken that is not there"
-    account.cash[purse] = balance
+    customer, currency = purse
+    account.cash[customer] = {**(account.cash.get(customer) or {}), currency: balance}
     booked = account.cash_transactions.put(
         {
             "id": account.ids.new("ccsbtxn"),

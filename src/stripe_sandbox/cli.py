@@ -8,10 +8,14 @@ import asyncio
 import json
 import signal
 import sys
+from pathlib import Path
 from typing import Final
 
 EXIT_UNREACHABLE: Final = 69
 """EX_UNAVAILABLE of sysexits.h: the address cannot be listened on."""
+
+EXIT_UNUSABLE: Final = 74
+"""EX_IOERR: the file of state cannot be used."""
 
 MOST_LATENCY_SECONDS: Final = 60.0
 
@@ -64,6 +68,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--search-lag", type=_lag, default=30.0, metavar="SECONDS", help="how far searching is behind (default 30)"
     )
+    parser.add_argument(
+        "--data", type=Path, metavar="FILE", help="keep everything there over restarts (default: in memory)"
+    )
     parser.add_argument("--json", action="store_true", help="say where it listens in one line of JSON")
     return parser
 
@@ -80,7 +87,11 @@ async def _serve(options: argparse.Namespace) -> None:
     if options.webhook_url is not None:
         webhook = Webhook(options.webhook_url, options.webhook_secret or Ids().new("whsec"))
     sandbox = Sandbox(
-        keys=options.key, webhook=webhook, latency_seconds=options.latency, search_lag_seconds=options.search_lag
+        keys=options.key,
+        webhook=webhook,
+        latency_seconds=options.latency,
+        search_lag_seconds=options.search_lag,
+        data=options.data,
     )
     async with sandbox.serve(options.host, options.port) as server:
         made = webhook.secret if webhook is not None and options.webhook_secret is None else None
@@ -106,7 +117,11 @@ def _loop_factory() -> "type[asyncio.AbstractEventLoop] | None":
 
 
 def main() -> None:
-    """Runs the command; exits 0 when told to stop, 2 on a usage error, 69 when it cannot listen or reach."""
+    """Runs the command.
+
+    Exits 0 when told to stop, 2 on a usage error, 69 when it cannot listen or reach, 74 when its file of state cannot
+    be used.
+    """
     if sys.argv[1:] and sys.argv[1] in REMOTE:
         from stripe_sandbox import remote  # noqa: PLC0415 - the server has no use for it
 
@@ -115,11 +130,20 @@ def main() -> None:
     options = parser.parse_args()
     if options.webhook_secret is not None and options.webhook_url is None:
         parser.error("--webhook-secret needs --webhook-url")
+    from stripe_sandbox.state_file import UnusableFileError  # noqa: PLC0415 - `--help` answers without SQLite
+
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_serve(options))
+    except UnusableFileError as error:
+        sys.exit(_unusable(error))
     except OSError as error:
         sys.exit(_unreachable(f"{options.host}:{options.port}", error))
+
+
+def _unusable(error: Exception) -> int:
+    print(error, file=sys.stderr)  # noqa: T201 - for whoever started it
+    return EXIT_UNUSABLE
 
 
 def _unreachable(address: str, error: OSError) -> int:

@@ -41,6 +41,6 @@ class Clock:
         """Moves forward to a moment; an earlier one changes nothing."""
         self._offset_seconds += max(0.0, moment - self.now())
 
-    def restore(self) -> None:
-        """Takes the offset back, for a reset."""
-        self._offset_seconds = 0.0
+    def restore(self, offset_seconds: float = 0.0) -> None:
+        """Sets how far it is ahead, for a reset or after a restart."""
+        self._offset_seconds = offset_seconds

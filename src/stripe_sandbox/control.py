@@ -91,7 +91,7 @@ async def _request(request: web.BaseRequest, sandbox: Controlled) -> web.Respons
 
 async def _deliveries(request: web.BaseRequest, sandbox: Controlled) -> web.Response:
     _ = request
-    return _json({"deliveries": [asdict(attempt) for attempt in sandbox.deliveries.attempts]})
+    return _json({"deliveries": [asdict(attempt) for attempt in sandbox.deliveries.attempts.values()]})
 
 
 async def _roll(request: web.BaseRequest, sandbox: Controlled) -> web.Response:

@@ -4,12 +4,11 @@ import asyncio
 import hashlib
 import hmac
 import logging
-from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import count
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import aiohttp
 
@@ -17,6 +16,7 @@ from stripe_sandbox import versions, wire
 from stripe_sandbox.account import Account
 from stripe_sandbox.clock import Clock
 from stripe_sandbox.faults import Fault
+from stripe_sandbox.kept import Kept
 from stripe_sandbox.records import Object
 from stripe_sandbox.resources import webhook_endpoints
 from stripe_sandbox.schedule import Schedule, due
@@ -81,6 +81,11 @@ class _Delivery:
     further: bool = False  # beside the one that counts: its end changes nothing
 
 
+def _told(delivery: _Delivery) -> Any:
+    told = {name: getattr(delivery, name) for name in _Delivery.__slots__ if name != "account"}
+    return {"livemode": delivery.account.livemode, **told}
+
+
 def signature(secrets: Sequence[str], body: str, timestamp: int, *, livemode: bool) -> str:
     """The `Stripe-Signature` header: HMAC-SHA256 over `timestamp.body`, keyed with each secret as it is written.
 
@@ -127,20 +132,29 @@ class Deliveries:
     Args:
         clock: retries follow its time, signatures its wall.
         schedule: where retries wait.
+        account: gives the half of the account that is live or not.
+        save: writes down what has changed; called before anybody is told of it.
     """
 
-    def __init__(self, clock: Clock, schedule: Schedule) -> None:
+    def __init__(
+        self, clock: Clock, schedule: Schedule, account: Callable[[bool], Account], save: Callable[[], None]
+    ) -> None:
         self._clock = clock
         self._schedule = schedule
+        self._account = account
+        self._save = save
         self._queue: asyncio.Queue[int] = asyncio.Queue()
-        self._waiting: dict[int, _Delivery] = {}
+        self.waiting: Kept[_Delivery] = Kept(_told, self._heard)
+        """By place: what is in the queue, under way, or lets others go first."""
         self._sequence = count()
         self._overtaken: dict[int, int] = {}
         """Places of deliveries that let others go first, and how many still."""
         self._stack = AsyncExitStack()
         self._session: aiohttp.ClientSession | None = None
         self._workers: list[asyncio.Task[None]] = []
-        self.attempts: deque[Attempt] = deque(maxlen=ATTEMPTS_KEPT)
+        self.attempts: Kept[Attempt] = Kept(asdict, lambda told: Attempt(**told))
+        """By number, oldest first."""
+        self._attempts_made = count()
 
     def publish(self, account: Account, event: Object, fault: Fault | None) -> None:
         """Queues an event for every enabled endpoint that asked for its type; a fault says how it goes wrong."""
@@ -151,7 +165,7 @@ class Deliveries:
             and ("*" in endpoint["enabled_events"] or event["type"] in endpoint["enabled_events"])
         ]
         if takers:
-            account.undelivered[event["id"]] = set(takers)
+            account.undelivered[event["id"]] = takers
             account.events.put({**event, "pending_webhooks": len(takers)})
         self._depart([_Delivery(account, event["id"], endpoint_id, 1) for endpoint_id in takers], fault)
 
@@ -167,7 +181,7 @@ class Deliveries:
     def clear(self) -> None:
         """Forgets what was tried and what waits to be, for a reset; what is under way ends without a trace."""
         self.attempts.clear()
-        self._waiting.clear()
+        self.waiting.clear()
         self._overtaken.clear()
 
     def _depart(self, deliveries: list[_Delivery], fault: Fault | None) -> None:
@@ -200,13 +214,13 @@ class Deliveries:
 
     def _kept(self, delivery: _Delivery) -> int:
         place = next(self._sequence)
-        self._waiting[place] = delivery
+        self.waiting[str(place)] = delivery
         return place
 
     def _overtake(self, gone: _Delivery) -> None:
         """Tells those that let others go first that one more to their endpoint has gone."""
         for place, others in list(self._overtaken.items()):
-            if self._waiting[place].endpoint_id == gone.endpoint_id:
+            if self.waiting[str(place)].endpoint_id == gone.endpoint_id:
                 self._overtaken[place] = others - 1
                 if others == 1:
                     self.let_go(place)
@@ -227,6 +241,13 @@ class Deliveries:
         )
         self._workers = [asyncio.create_task(self._work()) for _ in range(PARALLEL)]
 
+    def resume(self) -> None:
+        """Goes on with what was restored; what let others go first no longer does."""
+        for place in self.waiting:
+            self._queue.put_nowait(int(place))
+        self._sequence = count(max(map(int, self.waiting), default=-1) + 1)
+        self._attempts_made = count(max(map(int, self.attempts), default=-1) + 1)
+
     async def stop(self) -> None:
         """Drops what is under way; the events stay in the list of events."""
         for worker in self._workers:
@@ -242,7 +263,7 @@ class Deliveries:
     async def _work(self) -> None:
         while True:
             place = await self._queue.get()
-            delivery = self._waiting.get(place)
+            delivery = self.waiting.get(str(place))
             try:
                 if delivery is not None:  # a reset forgets it
                     await self._deliver(delivery)
@@ -250,8 +271,8 @@ class Deliveries:
             except Exception:
                 logger.exception("delivery at place %s failed", place)
             finally:
-                self._waiting.pop(place, None)
                 self._queue.task_done()
+            self.waiting.pop(str(place))  # not when the sandbox ends meanwhile: then it still waits
 
     async def _deliver(self, delivery: _Delivery) -> None:
         account = delivery.account
@@ -259,6 +280,7 @@ class Deliveries:
         endpoint = account.webhook_endpoints.get(delivery.endpoint_id)
         if _void(account) or event is None or endpoint is None or endpoint["status"] != "enabled":
             return
+        self._save()
         status, error = await self._post(
             endpoint["url"],
             wire.written(versions.rendered(account, event, endpoint["api_version"])),
@@ -268,7 +290,7 @@ class Deliveries:
         )
         if _void(account):
             return
-        self.attempts.append(
+        self._write_down(
             Attempt(
                 delivery.event_id,
                 event["type"],
@@ -282,7 +304,7 @@ class Deliveries:
         if delivery.further:
             return
         if status is not None and 200 <= status < 300:  # noqa: PLR2004 - any 2xx is "received"
-            account.failing_since.pop(delivery.endpoint_id, None)
+            account.failing_since.pop(delivery.endpoint_id)
             webhook_endpoints.settle(account, delivery.event_id, delivery.endpoint_id)
         else:
             webhook_endpoints.note_failure(account, delivery.endpoint_id)
@@ -304,6 +326,14 @@ class Deliveries:
             return None, "timeout"
         except (aiohttp.ClientError, OSError) as error:
             return None, type(error).__name__
+
+    def _write_down(self, attempt: Attempt) -> None:
+        self.attempts[str(next(self._attempts_made))] = attempt
+        if len(self.attempts) > ATTEMPTS_KEPT:
+            del self.attempts[next(iter(self.attempts))]
+
+    def _heard(self, told: Any) -> _Delivery:
+        return _Delivery(self._account(told.pop("livemode")), **told)
 
     def _try_again(self, delivery: _Delivery) -> None:
         pauses = LIVE_RETRIES_SECONDS if delivery.account.livemode else TEST_RETRIES_SECONDS

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from stripe_sandbox.clock import Clock
 from stripe_sandbox.errors import IDEMPOTENCY_ERROR, InvalidError, RefusedError
+from stripe_sandbox.kept import Kept
 
 KEY_LIFE_SECONDS: Final = 86_400
 """Stripe may forget a key from 24 hours on; the sandbox always does, so that nobody relies on more."""
@@ -39,14 +40,27 @@ def in_use(key: str) -> RefusedError:
     )
 
 
+def _told(entry: _Entry) -> Any:
+    assert entry.answer is not None
+    answer = [entry.answer.status, entry.answer.body.decode(), entry.answer.request_id]
+    return {"path": entry.path, "parameters": entry.parameters, "expires_at": entry.expires_at, "answer": answer}
+
+
+def _heard(told: Any) -> _Entry:
+    status, body, request_id = told["answer"]
+    return _Entry(told["path"], told["parameters"], told["expires_at"], Answer(status, body.encode(), request_id))
+
+
 class IdempotencyKeys:
     """Keys of one mode, each with the first request's parameters and, once it is finished, its answer."""
 
-    __slots__ = ("_clock", "_entries")
+    __slots__ = ("_clock", "_running", "finished")
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._entries: dict[str, _Entry] = {}
+        self._running: dict[str, _Entry] = {}
+        self.finished: Kept[_Entry] = Kept(_told, _heard)
+        """Only these are worth writing down: what was under way when a process died was never answered."""
 
     def begin(self, key: str, path: str, parameters: dict[str, Any]) -> Answer | None:
         """Takes a key for a request, or gives the answer that was kept under it.
@@ -59,9 +73,11 @@ class IdempotencyKeys:
                 f"An idempotency key can have up to {KEY_LENGTH} characters, and this one has {len(key)}."
             )
         self._prune()
-        entry = self._entries.get(key)
-        if entry is None or entry.expires_at <= self._clock.now():
-            self._entries[key] = _Entry(path, parameters, self._clock.now() + KEY_LIFE_SECONDS)
+        entry = self._running.get(key) or self.finished.get(key)
+        if entry is not None and entry.expires_at <= self._clock.now():
+            entry = None
+        if entry is None:
+            self._running[key] = _Entry(path, parameters, self._clock.now() + KEY_LIFE_SECONDS)
             return None
         if entry.path != path:
             raise RefusedError(
@@ -83,18 +99,18 @@ class IdempotencyKeys:
 
     def finish(self, key: str, answer: Answer) -> None:
         """Keeps the answer of the request that holds the key; after a reset there is nothing to keep it in."""
-        entry = self._entries.get(key)
+        entry = self._running.pop(key, None)
         if entry is not None:
-            self._entries[key] = _Entry(entry.path, entry.parameters, entry.expires_at, answer)
+            self.finished[key] = _Entry(entry.path, entry.parameters, entry.expires_at, answer)
 
     def release(self, key: str) -> None:
         """Gives a key back, because nothing was executed."""
-        self._entries.pop(key, None)
+        self._running.pop(key, None)
 
     def _prune(self) -> None:
         now = self._clock.now()
-        while self._entries:  # oldest first: replacing an answer keeps a key's place
-            key = next(iter(self._entries))
-            if self._entries[key].expires_at > now:
+        while self.finished:  # nearly oldest first: a held request may finish long after it began
+            key = next(iter(self.finished))
+            if self.finished[key].expires_at > now:
                 return
-            del self._entries[key]
+            del self.finished[key]

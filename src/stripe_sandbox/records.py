@@ -4,6 +4,7 @@ An object is never changed in place: a change puts a new mapping. So an event's 
 copies are never needed.
 """
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -32,9 +33,10 @@ class Page:
 class Records:
     """Objects by id, in the order they were made."""
 
-    __slots__ = ("_objects", "_order", "_places")
+    __slots__ = ("_changed", "_objects", "_order", "_places")
 
     def __init__(self) -> None:
+        self._changed: dict[str, None] = {}
         self._objects: dict[str, Object] = {}
         self._order: list[str] = []
         self._places: dict[str, int] = {}
@@ -58,15 +60,34 @@ class Records:
     def put(self, record: Object) -> Object:
         """Keeps an object, new or changed, and gives it back."""
         identifier = record["id"]
-        if identifier not in self._places:
-            self._places[identifier] = len(self._order)
-            self._order.append(identifier)
+        self._place(identifier)
+        self._changed[identifier] = None
         self._objects[identifier] = record
         return record
 
     def remove(self, identifier: str) -> None:
         """Forgets an object; its place stays, so that cursors keep their meaning."""
         del self._objects[identifier]
+        self._changed[identifier] = None
+
+    def changes(self) -> list[tuple[str, str | None]]:
+        """See `kept.Container`; a forgotten object is written down as null, for its place."""
+        return [(identifier, json.dumps(self._objects.get(identifier))) for identifier in self._changed]
+
+    def written(self) -> None:
+        """See `kept.Container`."""
+        self._changed.clear()
+
+    def restore(self, key: str, value: Any) -> None:
+        """See `kept.Container`."""
+        self._place(key)
+        if value is not None:
+            self._objects[key] = value
+
+    def _place(self, identifier: str) -> None:
+        if identifier not in self._places:
+            self._places[identifier] = len(self._order)
+            self._order.append(identifier)
 
     def page(self, cursor: Cursor, wanted: Callable[[Object], bool]) -> Page:
         """A page of what is wanted.

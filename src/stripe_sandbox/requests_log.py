@@ -1,10 +1,11 @@
 """Every request to the API, as it was sent and answered, for whoever tests a client."""
 
 import re
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
+
+from stripe_sandbox.kept import Kept
 
 KEPT: Final = 20_000
 """A few minutes of hard testing; the oldest go first."""
@@ -38,28 +39,30 @@ class LoggedRequest:
 class RequestLog:
     """The last requests, oldest first."""
 
-    __slots__ = ("_entries",)
+    __slots__ = ("entries",)
 
     def __init__(self) -> None:
-        self._entries: deque[LoggedRequest] = deque(maxlen=KEPT)
+        self.entries: Kept[LoggedRequest] = Kept(shown, lambda told: LoggedRequest(**told))
 
     def __iter__(self) -> Iterator[LoggedRequest]:
-        return iter(self._entries)
+        return iter(self.entries.values())
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self.entries)
 
     def add(self, entry: LoggedRequest) -> None:
         """Keeps an answered request."""
-        self._entries.append(entry)
+        self.entries[entry.id] = entry
+        if len(self.entries) > KEPT:
+            del self.entries[next(iter(self.entries))]
 
     def find(self, identifier: str) -> LoggedRequest | None:
         """The request with that `req_…`."""
-        return next((entry for entry in reversed(self._entries) if entry.id == identifier), None)
+        return self.entries.get(identifier)
 
     def clear(self) -> None:
         """Forgets everything, for a reset."""
-        self._entries.clear()
+        self.entries.clear()
 
 
 def masked(body: str) -> str:

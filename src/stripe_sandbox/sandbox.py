@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from aiohttp import web
@@ -21,10 +22,12 @@ from stripe_sandbox.faults import Script
 from stripe_sandbox.holds import Holds
 from stripe_sandbox.idempotency import IdempotencyKeys
 from stripe_sandbox.ids import Ids
+from stripe_sandbox.kept import Container, Kept
 from stripe_sandbox.requests_log import RequestLog
 from stripe_sandbox.resources import webhook_endpoints
 from stripe_sandbox.schedule import Schedule
 from stripe_sandbox.search import USUAL_LAG_SECONDS
+from stripe_sandbox.state_file import StateFile
 
 CLOSE_SECONDS: Final = 2.0
 """How long open requests may take once the server is told to stop."""
@@ -59,6 +62,10 @@ class Sandbox:
         ids: random unless seeded.
         latency_seconds: how long a call takes at least.
         search_lag_seconds: how far searching is behind what happened.
+        data: a file that keeps everything but faults and holds over restarts; in memory otherwise.
+
+    Raises:
+        UnusableFileError: the file is in use, or not of the sandbox's.
     """
 
     def __init__(  # noqa: PLR0913 - every one has a default, and a test sets the one it is about
@@ -70,17 +77,20 @@ class Sandbox:
         ids: Ids | None = None,
         latency_seconds: float = 0.0,
         search_lag_seconds: float = USUAL_LAG_SECONDS,
+        data: Path | None = None,
     ) -> None:
         self.clock = clock or Clock()
         self.ids = ids or Ids()
         self.log = RequestLog()
-        self.schedule = Schedule(self.clock)
+        self._modes: dict[bool, Mode] = {}
+        self.schedule = Schedule(self.clock, self._account)
         self.script = Script()
         self.holds = Holds()
-        self.deliveries = Deliveries(self.clock, self.schedule)
+        self.deliveries = Deliveries(self.clock, self.schedule, self._account, self.save)
+        self._time: Kept[float] = Kept()
+        self._file = None if data is None else StateFile(data)
         self._webhook = webhook
         self._search_lag_seconds = search_lag_seconds
-        self._modes: dict[bool, Mode] = {}
         self._api = Api(
             modes=self._modes.__getitem__,
             clock=self.clock,
@@ -89,9 +99,12 @@ class Sandbox:
             script=self.script,
             holds=self.holds,
             keys=keys,
+            save=self.save,
             latency_seconds=latency_seconds,
         )
         self._open()
+        self._resume()
+        self._put_webhook()
 
     def account(self, *, livemode: bool = False) -> Account:
         """The objects of one mode."""
@@ -107,7 +120,24 @@ class Sandbox:
         self.script.clear()
         self.holds.release()
         self.clock.restore()
+        if self._file is not None:
+            self._file.clear()
         self._open()
+        self._put_webhook()
+
+    def save(self) -> None:
+        """Writes down what has changed, where there is a file for it; what is answered or delivered must be there.
+
+        Raises:
+            UnusableFileError: the file can no longer be written.
+        """
+        if self._file is None:
+            for container in self._kept.values():
+                container.written()
+            return
+        if self._time.get("offset_seconds") != self.clock.offset_seconds:
+            self._time["offset_seconds"] = self.clock.offset_seconds
+        self._file.save(self._kept)
 
     async def advance(self, seconds: float) -> None:
         """Moves time forward; everything due on the way happens at its moment, deliveries included."""
@@ -159,6 +189,7 @@ class Sandbox:
             with suppress(asyncio.CancelledError):
                 await due
             await self.deliveries.stop()
+            self._close()
 
     def _open(self) -> None:
         for livemode in (False, True):
@@ -172,12 +203,56 @@ class Sandbox:
                 search_lag_seconds=self._search_lag_seconds,
             )
             self._modes[livemode] = Mode(account, IdempotencyKeys(self.clock))
-        if self._webhook is not None:
-            webhook_endpoints.add(
-                self.account(), url=self._webhook.url, enabled_events=["*"], secret=self._webhook.secret
-            )
+
+        self._kept = self._containers()
+
+    def _put_webhook(self) -> None:
+        if self._webhook is None:
+            return
+        account, url, secret = self.account(), self._webhook.url, self._webhook.secret
+        there = next((endpoint for endpoint in account.webhook_endpoints if endpoint["url"] == url), None)
+        if there is None:
+            webhook_endpoints.add(account, url=url, enabled_events=["*"], secret=secret)
+        else:  # kept from before; whoever started it knows this secret
+            account.signing_secrets[there["id"]] = secret
+
+    def _account(self, livemode: bool) -> Account:  # noqa: FBT001 - for who reads it from a file
+        return self._modes[livemode].account
+
+    def _containers(self) -> dict[str, Container]:
+        """All that is worth keeping, by name."""
+        containers: dict[str, Container] = {
+            "time": self._time,
+            "schedule": self.schedule.waiting,
+            "deliveries": self.deliveries.waiting,
+            "attempts": self.deliveries.attempts,
+            "requests": self.log.entries,
+        }
+        for livemode, mode in self._modes.items():
+            prefix = "live" if livemode else "test"
+            containers[f"{prefix}.idempotency_keys"] = mode.keys.finished
+            containers |= {f"{prefix}.{name}": kept for name, kept in mode.account.containers().items()}
+        return containers
+
+    def _resume(self) -> None:
+        if self._file is None:
+            return
+        self._file.load(self._kept)
+        self.clock.restore(self._time.get("offset_seconds") or 0.0)
+        self.schedule.resume()
+        self.deliveries.resume()
+
+    def _close(self) -> None:
+        if self._file is not None:
+            self.save()
+            self._file.close()
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        answer = await self._answered(request)
+        self.save()
+        return answer
+
+    async def _answered(self, request: web.BaseRequest) -> web.StreamResponse:
         path = request.path
         if path.startswith("/_sandbox/"):
             return await control.answer(request, self)

@@ -1,6 +1,6 @@
 """Things that will be due: settlements, retries, expiries.
 
-What is due is named, with arguments that are an account or plain JSON: a thing that waits for a week has to be
+What is due is named, for an account, with arguments that are plain JSON: a thing that waits for a week has to be
 written down, and a closure cannot be.
 """
 
@@ -10,13 +10,23 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
-from typing import Any, Final, ParamSpec
+from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar
 
 from stripe_sandbox.clock import Clock
+from stripe_sandbox.kept import Kept
 
 logger = logging.getLogger(__name__)
 
 P = ParamSpec("P")
+
+
+class Half(Protocol):
+    """The half of the account, test or live, that something is due for."""
+
+    livemode: bool
+
+
+A = TypeVar("A", bound=Half)
 
 ACTIONS: Final[dict[str, Callable[..., None]]] = {}
 """What can be due, by name."""
@@ -38,30 +48,45 @@ class Due:
 
     moment: float
     action: str
+    account: Half
     arguments: tuple[Any, ...]
 
 
 class Schedule:
-    """Actions by the moment they are due; those of one moment keep the order in which they were put."""
+    """Actions by the moment they are due; those of one moment keep the order in which they were put.
 
-    __slots__ = ("_changed", "_clock", "_heap", "_sequence", "_waiting")
+    Args:
+        clock: whose time it follows.
+        account: gives the half of the account that is live or not.
+    """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, account: Callable[[bool], Half]) -> None:
         self._clock = clock
+        self._account = account
         self._heap: list[tuple[float, int]] = []
-        self._waiting: dict[int, Due] = {}
+        self.waiting: Kept[Due] = Kept(_told, self._heard)
         self._sequence = count()
         self._changed = asyncio.Event()
 
-    def after(self, seconds: float, action: Callable[P, None], *arguments: P.args, **named: P.kwargs) -> None:
+    def after(
+        self,
+        seconds: float,
+        action: Callable[Concatenate[A, P], None],
+        account: A,
+        *arguments: P.args,
+        **named: P.kwargs,
+    ) -> None:
         """Puts an action, one marked with `due`, that many seconds of the sandbox's time ahead."""
         assert not named, "arguments are given by place"
         name = _name(action)
         assert ACTIONS.get(name) is action, f"{name} is not marked with @due"
-        number = next(self._sequence)
-        self._waiting[number] = Due(self._clock.now() + seconds, name, arguments)
-        heapq.heappush(self._heap, (self._waiting[number].moment, number))
-        self._changed.set()
+        self._put(next(self._sequence), Due(self._clock.now() + seconds, name, account, arguments))
+
+    def resume(self) -> None:
+        """Goes on with what was restored."""
+        self._heap = [(entry.moment, int(number)) for number, entry in self.waiting.items()]
+        heapq.heapify(self._heap)
+        self._sequence = count(max((number for _, number in self._heap), default=-1) + 1)
 
     def next_moment(self) -> float | None:
         """When the next action is due, if any is."""
@@ -70,16 +95,17 @@ class Schedule:
     def run_due(self) -> None:
         """Runs what is due by now, in order, and what that makes due at once."""
         while self._heap and self._heap[0][0] <= self._clock.now():
-            entry = self._waiting.pop(heapq.heappop(self._heap)[1])
+            entry = self.waiting.pop(str(heapq.heappop(self._heap)[1]))
+            assert entry is not None
             try:
-                ACTIONS[entry.action](*entry.arguments)
+                ACTIONS[entry.action](entry.account, *entry.arguments)
             except Exception:
                 logger.exception("%s was due and failed", entry.action)
 
     def clear(self) -> None:
         """Forgets everything, for a reset."""
         self._heap.clear()
-        self._waiting.clear()
+        self.waiting.clear()
 
     async def keep(self) -> None:
         """Runs each action when real time brings it due; never returns."""
@@ -92,3 +118,20 @@ class Schedule:
                 await asyncio.wait_for(self._changed.wait(), wait_seconds)
             except TimeoutError:
                 continue
+
+    def _put(self, number: int, entry: Due) -> None:
+        self.waiting[str(number)] = entry
+        heapq.heappush(self._heap, (entry.moment, number))
+        self._changed.set()
+
+    def _heard(self, told: Any) -> Due:
+        return Due(told["moment"], told["action"], self._account(told["livemode"]), tuple(told["arguments"]))
+
+
+def _told(entry: Due) -> Any:
+    return {
+        "moment": entry.moment,
+        "action": entry.action,
+        "livemode": entry.account.livemode,
+        "arguments": entry.arguments,
+    }

@@ -199,6 +199,13 @@ class SearchedRecords(Records):
         self._learn()
         return super().put(record)
 
+    @override
+    def restore(self, key: str, value: Any) -> None:
+        """See `kept.Container`; how far the index was behind is not written down, so it has caught up."""
+        super().restore(key, value)
+        if value is not None:
+            self._index[key] = value
+
     def found(self, query: Query) -> Iterator[Object]:
         """What the index knows that meets a query, newest first, each as the index knows it."""
         self._learn()

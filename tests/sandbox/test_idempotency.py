@@ -191,7 +191,7 @@ async def test_who_hangs_up_is_charged_all_the_same() -> None:
 
         waiting = asyncio.create_task(pay())
         async with asyncio.timeout(20):
-            while not server.sandbox._modes[False].keys._entries:  # noqa: ASYNC110 - only the state tells it is taken
+            while not server.sandbox._modes[False].keys._running:  # noqa: ASYNC110 - only the state tells it is taken
                 await asyncio.sleep(0.01)
             waiting.cancel()
             while not len(server.sandbox.log):  # noqa: ASYNC110 - answered, but to nobody who could tell

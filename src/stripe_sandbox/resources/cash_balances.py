@@ -24,9 +24,7 @@ def _retrieve(call: Call) -> Mapping[str, Any]:
 
 def shown(account: Account, customer_id: str) -> dict[str, Any]:
     """A customer's cash balance as Stripe tells it: only currencies that there is something of."""
-    amounts = {
-        currency: amount for (owner, currency), amount in account.cash.items() if owner == customer_id and amount
-    }
+    amounts = {currency: amount for currency, amount in (account.cash.get(customer_id) or {}).items() if amount}
     return {
         "object": "cash_balance",
         "available": amounts or None,

@@ -49,7 +49,7 @@ def _create(call: Call) -> Object:
     if why is not None:
         raise _declined(account, charge, why, call.cause)
     if customer is None:
-        account.spent_methods.add(method["id"])
+        account.spent_methods[method["id"]] = True
     if not params.get("capture", True):
         held = account.charges.put(charges.held(charge))
         account.schedule.after(charges.HOLD_SECONDS, _expire, account, held["id"])

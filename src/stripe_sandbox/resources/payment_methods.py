@@ -288,7 +288,7 @@ def _detach(call: Call) -> Object:
             400, "The payment method you provided is not attached to a customer, so it cannot be detached."
         )
     detached = call.account.payment_methods.put({**method, "customer": None})
-    call.account.spent_methods.add(method["id"])
+    call.account.spent_methods[method["id"]] = True
     owner = call.account.customers[method["customer"]]
     settings = owner["invoice_settings"]
     if settings["default_payment_method"] == method["id"]:

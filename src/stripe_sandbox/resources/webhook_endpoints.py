@@ -98,7 +98,7 @@ def roll(account: Account, endpoint_id: str, overlap_seconds: float) -> str:
     """
     old = account.signing_secrets[endpoint_id]
     now = account.clock.now()
-    kept = [retired for retired in account.retired_secrets.get(endpoint_id, []) if retired.ends_at > now]
+    kept = [retired for retired in account.retired_secrets.get(endpoint_id) or [] if retired.ends_at > now]
     account.retired_secrets[endpoint_id] = [RetiredSecret(old, now + overlap_seconds), *kept]
     account.signing_secrets[endpoint_id] = account.ids.new("whsec")
     return account.signing_secrets[endpoint_id]
@@ -107,16 +107,17 @@ def roll(account: Account, endpoint_id: str, overlap_seconds: float) -> str:
 def live_secrets(account: Account, endpoint_id: str) -> list[str]:
     """Every secret that signs now, newest first."""
     now = account.clock.now()
-    retired = [old.secret for old in account.retired_secrets.get(endpoint_id, []) if old.ends_at > now]
+    retired = [old.secret for old in account.retired_secrets.get(endpoint_id) or [] if old.ends_at > now]
     return [account.signing_secrets[endpoint_id], *retired]
 
 
 def settle(account: Account, event_id: str, endpoint_id: str) -> None:
     """Notes that an endpoint has an event, or will never want it."""
-    waiting = account.undelivered.get(event_id, set())
-    waiting.discard(endpoint_id)
-    if not waiting:
-        account.undelivered.pop(event_id, None)
+    waiting = [one for one in account.undelivered.get(event_id) or [] if one != endpoint_id]
+    if waiting:
+        account.undelivered[event_id] = waiting
+    else:
+        account.undelivered.pop(event_id)
     event = account.events[event_id]
     if event["pending_webhooks"] != len(waiting):
         account.events.put({**event, "pending_webhooks": len(waiting)})
@@ -126,7 +127,9 @@ def note_failure(account: Account, endpoint_id: str) -> None:
     """Notes that an endpoint did not accept an event; after days without a break it is disabled."""
     endpoint = account.webhook_endpoints.get(endpoint_id)
     now = account.clock.now()
-    since = account.failing_since.setdefault(endpoint_id, now)
+    if endpoint_id not in account.failing_since:
+        account.failing_since[endpoint_id] = now
+    since = account.failing_since[endpoint_id]
     if endpoint is not None and now - since >= FAILING_SECONDS:
         account.webhook_endpoints.put({**endpoint, "status": "disabled"})
 
@@ -167,7 +170,7 @@ def _update(call: Call) -> Object:
     endpoint["metadata"] = merged(endpoint["metadata"], call.params.get("metadata"))
     if "disabled" in call.params:
         endpoint["status"] = "disabled" if call.params["disabled"] else "enabled"
-        call.account.failing_since.pop(endpoint["id"], None)
+        call.account.failing_since.pop(endpoint["id"])
     return call.account.webhook_endpoints.put(endpoint)
 
 
@@ -175,8 +178,8 @@ def _delete(call: Call) -> Mapping[str, Any]:
     identifier = _retrieve(call)["id"]
     call.account.webhook_endpoints.remove(identifier)
     del call.account.signing_secrets[identifier]
-    call.account.retired_secrets.pop(identifier, None)
-    call.account.failing_since.pop(identifier, None)
+    call.account.retired_secrets.pop(identifier)
+    call.account.failing_since.pop(identifier)
     for event_id in [event_id for event_id, waiting in call.account.undelivered.items() if identifier in waiting]:
         settle(call.account, event_id, identifier)
     return {"id": identifier, "object": "webhook_endpoint", "deleted": True}
