@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from html import escape
-from typing import Final
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from aiohttp import web
@@ -11,24 +10,7 @@ from stripe_sandbox import attempts
 from stripe_sandbox.account import TIME, Account, Challenge
 from stripe_sandbox.currencies import written
 from stripe_sandbox.errors import RefusedError
-
-STYLE: Final = (
-    "body{font:16px/1.5 system-ui,sans-serif;max-width:26rem;margin:12vh auto;padding:0 1rem;color:#1a1f36}"
-    "h1{font-size:1.3rem}small{color:#697386}"
-    "button{font:inherit;padding:.6rem 1.2rem;margin-right:.6rem;border-radius:.4rem;border:1px solid #c1c9d2;"
-    "background:#fff;cursor:pointer}button.yes{background:#635bff;border-color:#635bff;color:#fff}"
-)
-
-
-def _page(title: str, body: str, status: int = 200) -> web.Response:
-    return web.Response(
-        text=f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title>'
-        f"<style>{STYLE}</style>"
-        f"<h1>{escape(title)}</h1>{body}<p><small>This is a sandbox. No money moves.</small></html>",
-        content_type="text/html",
-        status=status,
-        headers={"Cache-Control": "no-store"},
-    )
+from stripe_sandbox.pages import page
 
 
 def _sum(account: Account, intent_id: str) -> str:
@@ -45,9 +27,9 @@ async def authenticate(request: web.BaseRequest, accounts: Callable[[], list[Acc
         if challenge is not None and challenge.client_secret == secret:
             break
     else:
-        return _page("Nothing to authenticate", "<p>This question was answered or withdrawn.", 404)
+        return page("Nothing to authenticate", "<p>This question was answered or withdrawn.", 404)
     if request.method == "GET":
-        return _page(
+        return page(
             "Your bank asks: is this you?",
             f"<p>A payment of <b>{_sum(account, intent_id)}</b> is waiting for your approval.<form method='post'>"
             "<button class='yes' name='outcome' value='approve'>Approve</button>"
@@ -55,15 +37,15 @@ async def authenticate(request: web.BaseRequest, accounts: Callable[[], list[Acc
         )
     outcome = dict(parse_qsl((await request.read()).decode(errors="replace"))).get("outcome")
     if outcome not in {"approve", "refuse"}:
-        return _page("Approve or refuse?", "<p>The form must say outcome=approve or outcome=refuse.", 400)
-    paid = _decide(account, challenge, approved=outcome == "approve")
+        return page("Approve or refuse?", "<p>The form must say outcome=approve or outcome=refuse.", 400)
+    paid = decide(account, challenge, approved=outcome == "approve")
     if challenge.return_url is None:
-        return _page("Thank you", f"<p>The payment {'goes on' if paid else 'failed'}. You can close this page.")
+        return page("Thank you", f"<p>The payment {'goes on' if paid else 'failed'}. You can close this page.")
     return web.Response(status=303, headers={"Location": _return_address(account, challenge, paid=paid)})
 
 
-def _decide(account: Account, challenge: Challenge, *, approved: bool) -> bool:
-    """Whether the payment goes on."""
+def decide(account: Account, challenge: Challenge, *, approved: bool) -> bool:
+    """Takes the cardholder's answer; whether the payment goes on."""
     if not approved:
         attempts.refuse(account, challenge, TIME)
         return False
@@ -95,5 +77,5 @@ async def receipt(request: web.BaseRequest, accounts: Callable[[], list[Account]
         charge = account.charges.get(identifier)
         if charge is not None and charge["receipt_url"] is not None:
             taken = escape(written(charge["amount_captured"], charge["currency"]).upper())
-            return _page("Receipt", f"<p>{taken}<br><small>{escape(identifier)}, {escape(charge['status'])}</small>")
-    return _page("No such receipt", "<p>There is no charge with this id.", 404)
+            return page("Receipt", f"<p>{taken}<br><small>{escape(identifier)}, {escape(charge['status'])}</small>")
+    return page("No such receipt", "<p>There is no charge with this id.", 404)

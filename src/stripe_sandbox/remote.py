@@ -3,7 +3,6 @@
 import argparse
 import http.client
 import json
-import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import urlencode
 from urllib.request import ProxyHandler, Request, build_opener
 
+from stripe_sandbox import durations
 from stripe_sandbox.faults import EVENT_KINDS, KINDS, REQUEST_KINDS
 
 DEFAULT_URL: Final = "http://127.0.0.1:12111"
@@ -24,25 +24,16 @@ EXIT_UNREACHABLE: Final = 69
 PATIENCE_SECONDS: Final = 120.0
 """A long way of the clock with many deliveries takes its time."""
 
-SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-
 
 class _Refusal(Exception):
     """The sandbox said no; the message is its sentence."""
 
 
-def duration(text: str) -> float:
-    """Seconds of a text such as `90`, `45s`, `2h` or `1d12h`.
-
-    Raises:
-        argparse.ArgumentTypeError: it is none.
-    """
-    if re.fullmatch(r"\d+(\.\d+)?", text):
-        return float(text)
-    parts = re.findall(r"(\d+(?:\.\d+)?)([smhdw])", text)
-    if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise argparse.ArgumentTypeError(f"{text!r} is no time: write 90, 45s, 10m, 2h, 3d or 1d12h")
-    return sum(float(number) * SECONDS[unit] for number, unit in parts)
+def _duration(text: str) -> float:
+    try:
+        return durations.seconds(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 class Sandbox:
@@ -207,12 +198,12 @@ def _parser() -> argparse.ArgumentParser:
 
     clock = made["clock"].add_subparsers(dest="action")
     advance = clock.add_parser("advance", parents=[shared], help="everything due on the way happens in order")
-    advance.add_argument("time", type=duration, help="such as 90, 45s, 10m, 2h, 3d")
+    advance.add_argument("time", type=_duration, help="such as 90, 45s, 10m, 2h, 3d")
     _add_fault_parsers(made["faults"].add_subparsers(dest="action"), shared, which)
     hold = made["hold"].add_subparsers(dest="action")
     add = hold.add_parser("add", parents=[which], help="hold the next request that fits")
     add.add_argument("--when", choices=["before", "after"], help="before the work (default) or after it")
-    add.add_argument("--seconds", type=duration, help="let each go by itself after so long")
+    add.add_argument("--seconds", type=_duration, help="let each go by itself after so long")
     hold.add_parser("release", parents=[shared], help="let go").add_argument("id", nargs="?", help="of one hold")
     made["trigger"].add_argument("event", nargs="?", help="such as payment_intent.succeeded")
     made["requests"].add_argument("--path", help="only those to this path")

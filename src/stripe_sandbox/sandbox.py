@@ -13,7 +13,7 @@ from typing import Final
 
 from aiohttp import web
 
-from stripe_sandbox import browser, control
+from stripe_sandbox import browser, control, inspector
 from stripe_sandbox.account import Account
 from stripe_sandbox.api import Api, Mode
 from stripe_sandbox.clock import Clock
@@ -260,7 +260,7 @@ class Sandbox:
             return await browser.authenticate(request, self._accounts)
         if path.startswith("/receipts/"):
             return await browser.receipt(request, self._accounts)
-        return await self._api.answer(request)
+        return await inspector.answer(request, self) or await self._api.answer(request)
 
     def _accounts(self) -> list[Account]:
         return [mode.account for mode in self._modes.values()]
