@@ -58,6 +58,7 @@ def begin(account: Account, intent: Object, method: Object, terms: Terms) -> Obj
     test_method = payment_methods.behaviour(account, method["id"])
     if isinstance(test_method, BankTransfer):
         return _await_funds(account, intent, method, terms)
+    _free(account, intent, terms.cause)
     if isinstance(test_method, BankDebit):
         return _debit(account, intent, method, test_method, terms)
     if account.authenticated.pop(intent["id"]) == method["id"]:
@@ -147,10 +148,7 @@ def cancel(account: Account, intent: Object, reason: str | None, cause: Cause) -
 
 
 def _end(account: Account, intent: Object, reason: str | None, cause: Cause) -> Object:
-    awaited = account.awaited.pop(intent["id"])
-    if awaited is not None and awaited.funded:
-        purse = (intent["customer"], intent["currency"])
-        cash.move(account, purse, awaited.funded, "unapplied_from_payment", {"payment_intent": intent["id"]}, cause)
+    _free(account, intent, cause)
     canceled = account.payment_intents.put(
         {
             **intent,
@@ -191,6 +189,14 @@ def fund(account: Account, intent: Object, cause: Cause) -> Object:
     charge["balance_transaction"] = balance_transactions.record(account, charge)["id"]
     account.emit("charge.succeeded", account.charges.put(charge), cause)
     return _succeed(account, {**intent, "latest_charge": charge["id"], "next_action": None}, charge, cause)
+
+
+def _free(account: Account, intent: Object, cause: Cause) -> None:
+    """Ends the wait for a bank transfer; what came already is the customer's again."""
+    awaited = account.awaited.pop(intent["id"])
+    if awaited is not None and awaited.funded:
+        purse = (intent["customer"], intent["currency"])
+        cash.move(account, purse, awaited.funded, "unapplied_from_payment", {"payment_intent": intent["id"]}, cause)
 
 
 def _await_funds(account: Account, intent: Object, method: Object, terms: Terms) -> Object:

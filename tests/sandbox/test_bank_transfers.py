@@ -26,7 +26,10 @@ async def _customer(http: "Http") -> str:
 
 
 async def _pay(http: "Http", customer: str, **more: str) -> Any:
-    return (await http.post("/v1/payment_intents", {**FORM, "customer": customer, **more})).body
+    form = {**FORM, "customer": customer, **more}
+    if "payment_method_types[0]" in more:
+        del form["payment_method_types[]"]
+    return (await http.post("/v1/payment_intents", form)).body
 
 
 async def _fund(http: "Http", customer: str, amount: int, currency: str = "eur", **more: str) -> "Reply":
@@ -119,6 +122,23 @@ async def test_what_came_goes_back_to_the_balance(http: "Http") -> None:
 
     assert (canceled, freed, refund["status"]) == ("canceled", {"eur": 1000}, "succeeded")
     assert await _available(http, customer) == {"eur": 1700}
+
+
+async def test_another_method_ends_the_wait(http: "Http") -> None:
+    """Paid by card after all, the payment wants no transfer any more, and what came is the customer's again."""
+    customer = await _customer(http)
+    asked = await _pay(
+        http, customer, **{"payment_method_types[1]": "card", "payment_method_types[0]": "customer_balance"}
+    )
+    await _fund(http, customer, 2000)
+    changed = await http.post(f"/v1/payment_intents/{asked['id']}", {"amount": "1000"})
+    paid = (await http.post(f"/v1/payment_intents/{asked['id']}/confirm", {"payment_method": "pm_card_visa"})).body
+    freed = await _available(http, customer)
+    await _fund(http, customer, 5000)
+
+    assert (changed.status, changed.error["code"]) == (400, "payment_intent_unexpected_state")
+    assert (paid["status"], paid["amount_received"], freed) == ("succeeded", 5000, {"eur": 2000})
+    assert await _available(http, customer) == {"eur": 7000}
 
 
 async def test_confirming_again_keeps_what_came(http: "Http") -> None:

@@ -172,8 +172,8 @@ CAPTURE: Final[dict[str, Kind]] = {
     "metadata": Metadata(),
     "application_fee_amount": NotCovered(),
     "final_capture": NotCovered(),
-    "statement_descriptor": NotCovered(),
-    "statement_descriptor_suffix": NotCovered(),
+    "statement_descriptor": Text(22, unset=True),
+    "statement_descriptor_suffix": Text(22, unset=True),
     "transfer_data": NotCovered(),
 }
 CANCEL: Final[dict[str, Kind]] = {

@@ -345,6 +345,9 @@ def _update(call: Call) -> Object:
             f"may only update it with one of the following statuses: {', '.join(CONFIRMABLE)}.",
             intent,
         )
+    awaited = account.awaited.get(intent["id"])
+    if moving and awaited is not None and awaited.funded:
+        raise wrong_state("This PaymentIntent is partially funded: cancel it or confirm it another way.", intent)
     if "customer" in params:
         customers.named(account, params["customer"])
     types = params.get("payment_method_types", intent["payment_method_types"])
@@ -403,6 +406,7 @@ def _capture(call: Call) -> Object:
             param="amount_to_capture",
         )
     intent["metadata"] = merged(intent["metadata"], call.params.get("metadata"))
+    intent |= intent_parameters.copied(call.params, ("statement_descriptor", "statement_descriptor_suffix"))
     return attempts.capture(call.account, intent, amount, call.cause)
 
 
