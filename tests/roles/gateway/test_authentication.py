@@ -1,16 +1,19 @@
 """Who may call the gateway."""
 
+import asyncio
 from datetime import timedelta
 
 import httpx
 import pytest
+from tests.relay import relayed
 from tests.roles.gateway.conftest import Counter
-from tests.roles.stage import order
+from tests.roles.stage import now, order
 from tests.told import Clock
 
+from counterfoil.domain.errors import Unavailable
 from counterfoil.roles.gateway.authentication import Doorkeeper, Forbidden, Unauthorized
 from counterfoil.store import tokens
-from counterfoil.store.pool import Pool
+from counterfoil.store.pool import Pool, open_pool
 from counterfoil.store.tokens import Scope
 
 
@@ -94,3 +97,53 @@ async def test_a_new_token_is_known_a_moment_later(pool: Pool, clock: Clock) -> 
     assert (await doorkeeper.admit(f"Bearer {token}", Scope.READ)).name == "shop"
     with pytest.raises(Forbidden):
         await doorkeeper.admit(f"Bearer {token}", Scope.CHARGE)
+
+
+@pytest.mark.parametrize("connected", [True, False])
+async def test_a_silent_store_is_waited_for_once_by_all(migrated_url: str, clock: Clock, *, connected: bool) -> None:
+    """A hundred at once are told within 2 s that the store is away, connected before or not; who then comes, at once.
+
+    A second later it is asked anew.
+    """
+    with relayed(migrated_url) as relay:
+        async with open_pool(relay.url, name="test", largest=10) as pool:
+            if connected:
+                await tokens.good(pool)
+            doorkeeper = Doorkeeper(pool, clock)
+            relay.fall_silent()
+
+            began = now()
+            answers = await asyncio.gather(
+                *(doorkeeper.admit("Bearer cft_x", Scope.READ) for _ in range(100)), return_exceptions=True
+            )
+            seconds = now() - began
+            with pytest.raises(Unavailable):
+                await doorkeeper.admit("Bearer cft_x", Scope.READ)
+            again_seconds = now() - began - seconds
+
+            relay.speak()
+            clock.advance(timedelta(seconds=1))
+            with pytest.raises(Unauthorized):
+                await doorkeeper.admit("Bearer cft_x", Scope.READ)
+
+    assert {type(answer) for answer in answers} == {Unavailable}
+    assert seconds < 2
+    assert again_seconds < 1
+
+
+async def test_a_token_outlives_a_silent_store_for_less_than_a_minute(migrated_url: str, clock: Clock) -> None:
+    """What was read within the minute before is still known; later nobody can say, for it may have been revoked."""
+    with relayed(migrated_url) as relay:
+        async with open_pool(relay.url, name="test", largest=10) as pool:
+            async with pool.acquire() as connection:
+                token = (await tokens.create(connection, "shop", [Scope.READ], clock.now())).reveal()
+            doorkeeper = Doorkeeper(pool, clock)
+            await doorkeeper.admit(f"Bearer {token}", Scope.READ)
+            relay.fall_silent()
+
+            for seconds in (29, 29, 1):
+                clock.advance(timedelta(seconds=seconds))
+                assert (await doorkeeper.admit(f"Bearer {token}", Scope.READ)).name == "shop"
+            clock.advance(timedelta(seconds=1))
+            with pytest.raises(Unavailable):
+                await doorkeeper.admit(f"Bearer {token}", Scope.READ)

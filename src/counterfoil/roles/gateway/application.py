@@ -189,7 +189,8 @@ async def _followed(gateway: Gateway, request: Request, position: int) -> AsyncI
 
     A store that is away is silence. A token that is revoked ends the stream, as it would end a request.
     """
-    silent_seconds = 0.0
+    clock = gateway.world.clock
+    spoke_at, away = clock.monotonic(), False
     while not gateway.shutdown.requested.is_set():
         found: list[PublishedFact] = []
         try:
@@ -199,17 +200,22 @@ async def _followed(gateway: Gateway, request: Request, position: int) -> AsyncI
         except (Unauthorized, Forbidden):
             return
         except Unavailable:
-            _log.warning("events.waiting", position=position)
+            if not away:
+                _log.warning("events.waiting", position=position)
+            away = True
+        else:
+            away = False
         for one in found:
             position = one.position
             data = pydantic_core.to_json(shapes.fact(one)).decode()
             yield f"id: {one.position}\nevent: {one.name}\ndata: {data}\n\n".encode()
-        silent_seconds = 0.0 if found else silent_seconds + FOLLOW_SECONDS
-        if silent_seconds >= SILENCE_SECONDS:
-            silent_seconds = 0.0
+        if found:
+            spoke_at = clock.monotonic()
+        elif clock.monotonic() - spoke_at >= SILENCE_SECONDS:
+            spoke_at = clock.monotonic()
             yield b": nothing new\n\n"
         if len(found) < MOST_PER_PAGE:
-            await gateway.world.clock.sleep(FOLLOW_SECONDS)
+            await clock.sleep(FOLLOW_SECONDS)
 
 
 async def _payment(gateway: Gateway, payment_id: str) -> PaymentView:
