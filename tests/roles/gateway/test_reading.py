@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -109,6 +110,16 @@ async def test_an_order_that_was_declined_is_shown_by_its_later_payment(
     second = await gateway.charge(http, order("tried", event_id="event-tried-2"))
     shown = (await gateway.ask(http, "/orders/order-tried/payment")).json()
     assert (second.status_code, second.json()["payment_id"]) == (200, shown["payment_id"])
+
+
+@pytest.mark.parametrize("name", ["2026/17", "a/payment", "100%25", "#1?x=y&z", "~;:@[]"])
+async def test_an_order_is_found_by_whatever_id_it_has(gateway: Counter, http: httpx.AsyncClient, name: str) -> None:
+    """Any printable ASCII, percent-encoded in the address; a slash may also stand as it is."""
+    placed = await gateway.charge(http, order(f"id-{name}", order_id=name))
+    shown = await gateway.ask(http, f"/orders/{quote(name, safe='')}/payment")
+    assert (200, placed.json()["payment_id"]) == (shown.status_code, shown.json().get("payment_id"))
+    as_it_is = await gateway.ask(http, f"/orders/{quote(name, safe='/')}/payment")
+    assert shown.json() == as_it_is.json()
 
 
 async def test_a_timeline_tells_what_happened_in_order(

@@ -157,7 +157,8 @@ def _payment_routes(app: FastAPI, gateway: Gateway) -> None:
             entries = await reading.timeline(gateway.world.pool, view.id)
         return _json({"payment_id": str(view.id), "entries": [shapes.entry(line) for line in entries]})
 
-    @app.get("/orders/{order_id}/payment", dependencies=may_read)
+    # As a path, for an order's id may hold slashes, and %2F is one before a router sees it.
+    @app.get("/orders/{order_id:path}/payment", dependencies=may_read)
     async def payment_of_order(order_id: ExternalId) -> Response:
         """Show the live payment of an order, else its latest."""
         async with unavailable_when_down():
