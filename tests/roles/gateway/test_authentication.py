@@ -101,7 +101,7 @@ async def test_a_new_token_is_known_a_moment_later(pool: Pool, clock: Clock) -> 
 
 @pytest.mark.parametrize("connected", [True, False])
 async def test_a_silent_store_is_waited_for_once_by_all(migrated_url: str, clock: Clock, *, connected: bool) -> None:
-    """A hundred at once are told within 2 s that the store is away, connected before or not; who then comes, at once.
+    """A hundred at once wait for the store as long as one, connected before or not; who then comes, not at all.
 
     A second later it is asked anew.
     """
@@ -127,7 +127,7 @@ async def test_a_silent_store_is_waited_for_once_by_all(migrated_url: str, clock
                 await doorkeeper.admit("Bearer cft_x", Scope.READ)
 
     assert {type(answer) for answer in answers} == {Unavailable}
-    assert seconds < 2
+    assert seconds < 10  # one wait of 1.5 s on whatever machine; a hundred would be 150
     assert again_seconds < 1
 
 
