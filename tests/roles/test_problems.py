@@ -66,3 +66,25 @@ def test_a_document_never_exceeds_2_kib() -> None:
 
     assert len(body) <= 2048
     assert json.loads(body)["field"] == "a" * 120
+
+
+@pytest.mark.parametrize("sign", ["x", "ü", "😀", '"', "\x01"])
+def test_what_is_too_long_loses_its_texts_before_its_ids(sign: str) -> None:
+    """A bank's endless message is left out; which payment it was, and why, stays, with ids as long as they may be."""
+    ids = {"payment_id": "p" * 36, "payment_intent_id": "pi_" + "x" * 24, "order_id": "o" * 255, "event_id": "e" * 255}
+    short = {"decline_code": "generic_decline", "can_retry": True}
+    problem = Problem(Kind.CARD_DECLINED, sign * 5000, extra={"failure_message": sign * 5000, **short, **ids})
+
+    body = problem.body()
+
+    document = json.loads(body)
+    assert len(body) <= 2048
+    assert {**ids, **short} == {name: document.get(name) for name in (*ids, *short)}
+    assert "failure_message" not in document
+
+
+def test_when_even_ids_are_too_long_the_longest_goes_first() -> None:
+    """Ids that are all quotation marks take twice their room; the payment's own is the last that would go."""
+    ids = {"order_id": '"' * 1000, "payment_id": "p" * 36}
+    document = json.loads(Problem(Kind.CARD_DECLINED, "declined", extra={**ids, "decline_code": "d"}).body())
+    assert (document["payment_id"], "order_id" in document) == ("p" * 36, False)

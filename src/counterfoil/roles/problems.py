@@ -20,6 +20,7 @@ from starlette.responses import Response
 CONTENT_TYPE = "application/problem+json"
 DOCUMENT_BYTES = 2048  # by contract: an error never costs more than the request it answers
 DETAIL_CHARACTERS = 300  # two sentences; what is longer belongs in the documentation
+DETAIL_BYTES = 900  # of its JSON, where a character may take six: half of the document is for who it is about
 FIELD_CHARACTERS = 120
 
 # A dotted path of names and list positions, without a run of digits that could be a card or account number.
@@ -87,17 +88,22 @@ class Problem:
         return self.kind.status if self.status is None else self.status
 
     def body(self) -> bytes:
-        """The document, at most 2 KiB: what is too long loses its extra members first, and its detail is cut."""
+        """The document, at most 2 KiB: its detail is cut, and what is too long yet loses its longest extra members.
+
+        Ids are the last to go, for with them everything else can be asked for.
+        """
         named = {"field": self.field} if self.field is not None and _is_name(self.field) else {}
         own = {
             "type": self.kind.urn,
             "title": self.kind.title,
             "status": self.status_code,
-            "detail": self.detail[:DETAIL_CHARACTERS],
+            "detail": _cut(self.detail),
             **named,
         }
-        whole = _encoded({**self.extra, **own})
-        return whole if len(whole) <= DOCUMENT_BYTES else _encoded(own)
+        extra = dict(self.extra)
+        while len(document := _encoded({**extra, **own})) > DOCUMENT_BYTES:
+            del extra[max(extra, key=lambda name: (not name.endswith("_id"), len(_encoded(extra[name]))))]
+        return document
 
 
 def response(problem: Problem) -> Response:
@@ -135,5 +141,12 @@ def _is_name(text: str) -> bool:
     return len(text) <= FIELD_CHARACTERS and FIELD_NAME.fullmatch(text) is not None
 
 
-def _encoded(document: Mapping[str, Any]) -> bytes:
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+def _cut(detail: str) -> str:
+    cut = detail[:DETAIL_CHARACTERS]
+    while len(_encoded(cut)) > DETAIL_BYTES:
+        cut = cut[:-1]
+    return cut
+
+
+def _encoded(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
