@@ -90,3 +90,14 @@ def test_without_the_sandbox_a_key_is_needed(tmp_path: Path, port_base: int, env
     assert done.returncode == 78
     assert done.stderr.startswith("counterfoil: STRIPE_KEY is missing")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_database_that_does_not_answer_is_exit_69(
+    tmp_path: Path, port_base: int, environment: dict[str, str]
+) -> None:
+    """Nothing listens at DATABASE_URL: one line, without the password, and no process was started."""
+    settings = environment | {"DATABASE_URL": "postgresql://app:hunter2@127.0.0.1:1/x"}
+    done = counterfoil(tmp_path, settings, "up", "--port-base", str(port_base))
+    assert (done.returncode, done.stderr.count("\n"), "hunter2" in done.stderr) == (69, 1, False)
+    assert done.stderr.startswith("counterfoil: the database cannot be reached")
+    assert [path.name for path in tmp_path.rglob("*")] == ["logs"]

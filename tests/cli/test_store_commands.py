@@ -1,7 +1,9 @@
 import asyncio
 import json
+import os
 import subprocess
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
@@ -69,3 +71,47 @@ def test_a_database_that_does_not_answer_is_exit_69(counterfoil: Command) -> Non
     done = counterfoil("migrate", settings={"DATABASE_URL": "postgresql://app:hunter2@127.0.0.1:1/x"})
     assert (done.returncode, "hunter2" in done.stderr) == (69, False)
     assert done.stderr.startswith("counterfoil: the database cannot be reached")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("create", "shop", "--scope", "read"), ("list",), ("revoke", "shop")],
+    ids=["create", "list", "revoke"],
+)
+async def test_tokens_of_a_database_that_was_never_migrated(
+    counterfoil: Command, settings: dict[str, str], arguments: tuple[str, ...]
+) -> None:
+    """One line that says what to run first, and exit 1: the database does answer."""
+    done = counterfoil("token", *arguments, settings=settings)
+    words = "counterfoil: the database does not have our schema: run `counterfoil migrate`\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", words)
+
+
+async def test_an_account_that_may_not_migrate_is_told_so(counterfoil: Command, settings: dict[str, str]) -> None:
+    """What the database does not allow is one line in its own words, and exit 1."""
+    database = await asyncpg.connect(settings["DATABASE_URL"])
+    name = f"reader_{os.getpid()}"
+    await database.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'x'")
+    url = urlsplit(settings["DATABASE_URL"])
+    theirs = url._replace(netloc=f"{name}:x@{url.netloc.rpartition('@')[2]}").geturl()
+
+    done = counterfoil("migrate", settings={"DATABASE_URL": theirs})
+
+    await database.execute(f"DROP ROLE {name}")
+    await database.close()
+    assert (done.returncode, done.stderr.count("\n"), done.stderr[:43]) == (
+        *(1, 1),
+        "counterfoil: the database does not allow it",
+    )
+
+
+async def test_a_table_that_stays_locked_is_exit_69(counterfoil: Command, settings: dict[str, str]) -> None:
+    """A table that somebody holds locked is waited for no longer than a lock may take; one line, exit 69."""
+    counterfoil("migrate", settings=settings)
+    database = await asyncpg.connect(settings["DATABASE_URL"])
+    async with database.transaction():
+        await database.execute("LOCK TABLE tokens IN ACCESS EXCLUSIVE MODE")
+        done = await asyncio.to_thread(counterfoil, "token", "list", settings=settings)
+    await database.close()
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (69, "", 1)
+    assert done.stderr.startswith("counterfoil: the database did not do it")

@@ -119,20 +119,16 @@ async def _told(here: "Installation") -> list[str]:
 
 async def _rows(database_url: Secret) -> dict[str, "Side"]:
     """Return what our tables hold of every payment, past every role."""
-    import asyncpg
-
     from counterfoil.cli.comparison import from_row
+    from counterfoil.cli.database import connected
     from counterfoil.store.reading import Wanted, page
 
     rows: dict[str, Side] = {}
-    database = await asyncpg.connect(database_url.reveal())
-    try:
+    async with connected(database_url) as database:
         last = None
         while found := await page(database, before=last, wanted=Wanted(), most=_PAGE):
             rows |= {str(view.id): from_row(view) for view in found}
             last = found[-1].id
-    finally:
-        await database.close()
     return rows
 
 

@@ -100,17 +100,12 @@ async def installation(plan: Plan) -> AsyncIterator[Installation]:
 
 async def _prepared(database_url: Secret, plan: Plan) -> Secret:
     """Bring the database to this program's schema, and return a token that may do everything."""
-    import asyncpg
-
+    from counterfoil.cli.database import MIGRATION_TIMEOUT_MS, connected
     from counterfoil.store.migrate import migrate
 
-    now = SystemClock().now()
-    database = await asyncpg.connect(database_url.reveal())
-    try:
-        await migrate(database, now.date())
+    async with connected(database_url, statement_timeout_ms=MIGRATION_TIMEOUT_MS) as database:
+        await migrate(database, SystemClock().now().date())
         return await _token(database, plan.home)
-    finally:
-        await database.close()
 
 
 async def _token(database: "asyncpg.Connection[asyncpg.Record]", home: Path) -> Secret:

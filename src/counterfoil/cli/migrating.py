@@ -29,11 +29,11 @@ def migrate() -> None:
 
 
 async def _applied(settings: Settings) -> "list[Migration]":
-    from counterfoil.cli.database import database
+    from counterfoil.cli.database import MIGRATION_TIMEOUT_MS, database
     from counterfoil.runtime.clock import SystemClock
     from counterfoil.store import migrate
 
-    async with database(settings) as connection:
+    async with database(settings, statement_timeout_ms=MIGRATION_TIMEOUT_MS) as connection:
         try:
             return await migrate.migrate(connection, SystemClock().now().date())
         except Misconfigured as refusal:  # the settings were in order: it is the database that is not as it should be

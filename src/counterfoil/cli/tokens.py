@@ -79,7 +79,7 @@ def revoke(name: _Name) -> None:
 
 
 async def _create(settings: Settings, name: str, scopes: "Iterable[str]") -> "Secret":
-    from counterfoil.cli.database import database
+    from counterfoil.cli.database import database, migrated
     from counterfoil.runtime.clock import SystemClock
     from counterfoil.store import tokens
 
@@ -88,21 +88,24 @@ async def _create(settings: Settings, name: str, scopes: "Iterable[str]") -> "Se
     except ValueError:
         raise WrongUsage(f"--scope must be one of: {', '.join(tokens.Scope)}") from None
     async with database(settings) as connection:
-        return await tokens.create(connection, name, granted, SystemClock().now())
+        with migrated():
+            return await tokens.create(connection, name, granted, SystemClock().now())
 
 
 async def _listed(settings: Settings) -> "list[Token]":
-    from counterfoil.cli.database import database
+    from counterfoil.cli.database import database, migrated
     from counterfoil.store import tokens
 
     async with database(settings) as connection:
-        return await tokens.listed(connection)
+        with migrated():
+            return await tokens.listed(connection)
 
 
 async def _revoke(settings: Settings, name: str) -> None:
-    from counterfoil.cli.database import database
+    from counterfoil.cli.database import database, migrated
     from counterfoil.runtime.clock import SystemClock
     from counterfoil.store import tokens
 
     async with database(settings) as connection:
-        await tokens.revoke(connection, name, SystemClock().now())
+        with migrated():
+            await tokens.revoke(connection, name, SystemClock().now())
