@@ -50,8 +50,8 @@ check: setup-dev  ## lint, types, import contracts
 test: check  ## everything that must pass before a change lands
 	@$(BIN)/pytest -n 2 --dist loadfile
 
-sandbox-coverage: setup-dev  ## renew docs/sandbox-coverage.md from Stripe's OpenAPI file (needs Go)
-	@$(BIN)/python -m stripe_sandbox.coverage "$$($(BIN)/python -m tests.sandbox.openapi)" > docs/sandbox-coverage.md
+sandbox-coverage: setup-dev  ## renew src/stripe_sandbox/COVERAGE.md from Stripe's OpenAPI file (needs Go)
+	@$(BIN)/python -m stripe_sandbox.coverage "$$($(BIN)/python -m tests.sandbox.openapi)" > src/stripe_sandbox/COVERAGE.md
 
 lock: setup-dev  ## renew the lock files (hashes, no registry addresses)
 	@$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 --extra embedded pyproject.toml -o requirements.lock

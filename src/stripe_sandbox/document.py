@@ -1,4 +1,4 @@
-"""The parts of the sandbox's page that its code knows best: `python -m stripe_sandbox.document docs/sandbox.md`."""
+"""What the code knows of its README: `python -m stripe_sandbox.document src/stripe_sandbox/README.md` renews it."""
 
 import re
 import sys

@@ -10,7 +10,7 @@ from tests.sandbox import openapi
 from stripe_sandbox import coverage
 from stripe_sandbox.api import OPERATIONS
 
-PAGE = Path(__file__).parents[2] / "docs" / "sandbox-coverage.md"
+PAGE = Path(__file__).parents[2] / "src" / "stripe_sandbox" / "COVERAGE.md"
 SPECIFICATION = openapi.specification()
 pytestmark = pytest.mark.skipif(SPECIFICATION is None, reason=openapi.WHY_SKIPPED)
 

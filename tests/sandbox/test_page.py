@@ -8,7 +8,7 @@ from stripe_sandbox.api import OPERATIONS
 from stripe_sandbox.control import ROUTES
 from stripe_sandbox.document import PART, PARTS, documented
 
-PAGE = (Path(__file__).parents[2] / "docs" / "sandbox.md").read_text()
+PAGE = (Path(__file__).parents[2] / "src" / "stripe_sandbox" / "README.md").read_text()
 
 
 def test_the_ten_lines_print_what_the_page_says() -> None:
@@ -45,7 +45,7 @@ def test_the_page_lists_the_sandboxs_own_addresses() -> None:
 
 
 def test_the_page_says_what_the_code_says() -> None:
-    """What is made from the code is up to date: `python -m stripe_sandbox.document docs/sandbox.md`."""
+    """What is made from the code is up to date: `python -m stripe_sandbox.document src/stripe_sandbox/README.md`."""
     assert documented(PAGE) == PAGE
     assert {part["name"] for part in PART.finditer(PAGE)} == set(PARTS)
 
