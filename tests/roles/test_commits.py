@@ -10,7 +10,7 @@ import aiohttp
 import asyncpg
 import pytest
 from tests.roles import deliveries
-from tests.roles.stage import Running, Stage, authority, order
+from tests.roles.stage import KEY, Running, Stage, authority, order
 
 
 @pytest.fixture
@@ -62,6 +62,35 @@ async def test_200_charges_at_once_are_a_handful_of_commits(
     await connection.close()
     assert (rows, await charges(flood, stage)) == (200, 200)
     assert spent <= 60
+
+
+async def test_200_charges_with_methods_of_unknown_kind_are_a_handful_of_commits(
+    stage: Stage, postgres_url: str, flood: aiohttp.ClientSession
+) -> None:
+    """Where Stripe has to be asked first, and takes its time, all are looked up together: at most 60 commits again."""
+    sandbox = stage.start_sandbox("--latency", "0.3")
+    methods = await asyncio.gather(*(new_method(flood, sandbox) for _ in range(200)))
+    headers = {**await authority(stage), "Content-Type": "application/json"}
+    before = await commits(postgres_url, stage)
+    gateway = stage.start("gateway")
+    placed = [order(number, payment_method=method) for number, method in enumerate(methods)]
+
+    answers = await asyncio.gather(
+        *(post(flood, f"{gateway.url}/charge", json.dumps(one).encode(), headers) for one in placed)
+    )
+    await stopped(gateway)
+
+    spent = await commits(postgres_url, stage) - before
+    assert [(status, body["status"]) for status, body in answers] == [(200, "succeeded")] * 200
+    assert spent <= 60
+
+
+async def new_method(flood: aiohttp.ClientSession, sandbox: str) -> str:
+    """Return the name of a new card at the sandbox, which does not say that it is one."""
+    card = {"type": "card", "card[token]": "tok_visa"}
+    headers = {"Authorization": f"Bearer {KEY}"}
+    async with flood.post(f"{sandbox}/v1/payment_methods", data=card, headers=headers) as answer:
+        return str((await answer.json())["id"])
 
 
 async def charges(flood: aiohttp.ClientSession, stage: Stage) -> int:

@@ -13,7 +13,7 @@ from counterfoil.domain.states import AttemptState
 from counterfoil.runtime.ids import Ids
 from counterfoil.runtime.retry import again_on
 from counterfoil.store import payments
-from counterfoil.store.payments import Arrival, Claim, Held
+from counterfoil.store.payments import Arrival, Claim, Held, Known
 from counterfoil.store.pool import RIVALRY, Connection, Pool, unavailable_when_down
 
 
@@ -83,6 +83,25 @@ async def run(
     return [answers[wish.payment_id] for wish in wishes]
 
 
+async def known(
+    pool: Pool,
+    orders: Sequence[Order],
+    now: datetime,
+) -> list[Repeated | CounterfoilError | None]:
+    """Return for each order, in order, what its event came to before, as `run` would; None where the event is new.
+
+    For whoever cannot have an order's request at once: what was accepted is answered without one.
+
+    Raises:
+        Unavailable: the store does not answer.
+    """
+    async with unavailable_when_down(), pool.acquire() as connection:
+        before = await payments.known_events(connection, [order.event_id for order in orders])
+        held = await payments.read(connection, [one.payment_id for one in before.values()]) if before else {}
+    found = [(order, before.get(order.event_id)) for order in orders]
+    return [None if one is None else _repeated(order, one, held[one.payment_id], now) for order, one in found]
+
+
 def _arrival(wish: Wish, now: datetime) -> Arrival:
     payment = Payment(
         id=wish.payment_id,
@@ -115,13 +134,16 @@ async def _explain(
             rival = live.get(wish.order.order_id)
             # The rival may have ended between our two statements: then the order is free, and asking again succeeds.
             answers[wish.payment_id] = InProgress() if rival is None else OrderHasPayment(str(rival))
-        elif before.fingerprint != wish.order.fingerprint():
-            answers[wish.payment_id] = IdempotencyKeyReused()
-        elif _is_in_hand(held[before.payment_id], now):
-            answers[wish.payment_id] = InProgress()
         else:
-            answers[wish.payment_id] = Repeated(held[before.payment_id].payment)
+            answers[wish.payment_id] = _repeated(wish.order, before, held[before.payment_id], now)
     return answers
+
+
+def _repeated(order: Order, before: Known, held: Held, now: datetime) -> Repeated | CounterfoilError:
+    """Return what an order is told whose event already has a payment."""
+    if before.fingerprint != order.fingerprint():
+        return IdempotencyKeyReused()
+    return InProgress() if _is_in_hand(held, now) else Repeated(held.payment)
 
 
 def _is_in_hand(held: Held, now: datetime) -> bool:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
+from uuid import UUID
 
 import structlog
 
@@ -30,6 +31,12 @@ LONGEST_SECONDS: Final = 0.024
 ANSWER_SECONDS: Final = 34.0
 """``/charge`` promises an answer within 35 s; what is not known by then is answered 202 and settled by the worker."""
 
+ASK_SECONDS: Final = 20.0
+"""Of those, until which the processor may be asked what kind a method is: the rest is for accepting and for sending."""
+
+AT_ONCE_SECONDS: Final = 0.02
+"""A request that needs no question is there before this, and hardly any answer of Stripe's is."""
+
 DRAIN_SECONDS: Final = 10.0
 """The same promise, shorter, once the gateway was asked to stop."""
 
@@ -47,7 +54,15 @@ class Charged:
 class Charging:
     """Takes orders one by one and works on them together."""
 
-    def __init__(self, world: World, processor: Processor, owner: str, stopping: asyncio.Event) -> None:
+    def __init__(
+        self,
+        world: World,
+        processor: Processor,
+        owner: str,
+        stopping: asyncio.Event,
+        *,
+        answer_seconds: float = ANSWER_SECONDS,
+    ) -> None:
         """Begin to take orders.
 
         Args:
@@ -55,10 +70,18 @@ class Charging:
             processor: who is asked for the money.
             owner: our name on the claims we make.
             stopping: set when the process is asked to end; from then on nobody is kept waiting for long.
+            answer_seconds: how long an order may take to its answer, from its entry on.
         """
         self._world, self._processor, self._owner, self._stopping = world, processor, owner, stopping
+        self._answer_seconds = answer_seconds
         self._under_way: set[asyncio.Task[Payment]] = set()
         self._patience_ends = asyncio.create_task(self._grace())
+        self._knowing: Batcher[Order, Repeated | None] = Batcher(
+            self._known,
+            linger_seconds=LINGER_SECONDS,
+            longest_seconds=LONGEST_SECONDS,
+            splits_on=SPLITTING,
+        )
         self._accepting: Batcher[Wish, Accepted | Repeated] = Batcher(
             self._accept,
             linger_seconds=LINGER_SECONDS,
@@ -81,8 +104,11 @@ class Charging:
             Unavailable: the store or the processor does not answer; nothing was kept.
         """
         refuse_if_unchargeable(order.money)
+        began = self._world.clock.monotonic()
         payment_id = self._world.ids.new()
-        request = await self._processor.request_for(payment_id, order)
+        request = await self._requested(payment_id, order, began)
+        if isinstance(request, Repeated):
+            return Charged(request.payment, repeated=True)
         wish = Wish(payment_id, order, request, self._processor.livemode, self._owner)
         accepted = await self._accepting.submit(wish)
         if isinstance(accepted, Repeated):
@@ -91,7 +117,8 @@ class Charging:
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
         ends: set[asyncio.Future[Any]] = {task, self._patience_ends}
-        await asyncio.wait(ends, timeout=ANSWER_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        left = self._left(began, self._answer_seconds)
+        await asyncio.wait(ends, timeout=left, return_when=asyncio.FIRST_COMPLETED)
         return Charged(task.result() if task.done() else accepted.payment, repeated=False)
 
     async def drain(self) -> None:
@@ -103,6 +130,7 @@ class Charging:
             }
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         self._patience_ends.cancel()
+        await self._knowing.drain()
         await self._accepting.drain()
         await self._recording.drain()
 
@@ -110,6 +138,33 @@ class Charging:
         """End DRAIN_SECONDS after the process was asked to end: from then on nobody is kept waiting."""
         await self._stopping.wait()
         await self._world.clock.sleep(DRAIN_SECONDS)
+
+    def _left(self, began: float, seconds: float) -> float:
+        return max(0.0, began + seconds - self._world.clock.monotonic())
+
+    async def _requested(self, payment_id: UUID, order: Order, began: float) -> Request | Repeated:
+        """Return the order's request; where that is not to be had at once, rather what the event came to before.
+
+        The processor may be away that has to be asked about the method, and a setting may be gone since: neither
+        changes how a payment stands. The common order, whose request needs no question, costs no query here.
+        """
+        asking = asyncio.create_task(self._processor.request_for(payment_id, order))
+        asking.add_done_callback(_forget)
+        try:
+            await asyncio.wait([asking], timeout=AT_ONCE_SECONDS)
+            if asking.done() and asking.exception() is None:
+                return asking.result()
+            before = await self._knowing.submit(order)
+            if before is not None:
+                return before
+            ends: set[asyncio.Future[Any]] = {asking, self._patience_ends}
+            left = self._left(began, min(ASK_SECONDS, self._answer_seconds))
+            await asyncio.wait(ends, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            if not asking.done():
+                raise Unavailable("processor")
+            return asking.result()
+        finally:
+            asking.cancel()
 
     async def _authorize(self, accepted: Accepted, request: Request) -> Payment:
         assert accepted.claim is not None, "the wish named us as its owner"
@@ -122,6 +177,10 @@ class Charging:
             _log.warning("charge.unrecorded", payment_id=str(accepted.payment.id))
             return accepted.payment
 
+    async def _known(self, orders: Sequence[Order]) -> Sequence[Repeated | CounterfoilError | None]:
+        BATCH_SIZE.labels("known").observe(len(orders))
+        return await accept.known(self._world.pool, orders, self._world.clock.now())
+
     async def _accept(self, wishes: Sequence[Wish]) -> Sequence[Accepted | Repeated | CounterfoilError]:
         BATCH_SIZE.labels("accept").observe(len(wishes))
         return await accept.run(self._world.pool, self._world.ids, wishes, self._world.clock.now())
@@ -129,3 +188,9 @@ class Charging:
     async def _record(self, heard: Sequence[Heard]) -> Sequence[Payment]:
         BATCH_SIZE.labels("record").observe(len(heard))
         return await authorize.record(self._world.pool, self._world.ids, heard, self._world.clock.now())
+
+
+def _forget(asking: "asyncio.Task[Request]") -> None:
+    """Look at an answer that nobody waits for any more, so that asyncio does not complain."""
+    if not asking.cancelled():
+        asking.exception()
