@@ -115,10 +115,12 @@ class Account:
         """PaymentIntents that wait for a bank transfer, oldest first."""
         self.sources = Records()
         """Cards and sources of the older API; each is a PaymentMethod of the same id too."""
+        self.tokens = Records()
+        """Cards given by their number, each good for one use."""
         self.events = Records()
         self.webhook_endpoints = Records()
         self.catalogue_names: Kept[str] = Kept()
-        """PaymentMethod id to the test method it was made from."""
+        """PaymentMethod or token id to the test method it was made from."""
         self.spent_methods: Kept[bool] = Kept()
         """Methods that paid once without belonging to a customer: Stripe takes them no second time."""
         self.challenges: Kept[Challenge] = Kept(asdict, lambda told: Challenge(**told))

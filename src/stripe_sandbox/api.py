@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias
 
 from aiohttp import web
 
-from stripe_sandbox import connection, expansion, form, wire
+from stripe_sandbox import card_numbers, connection, expansion, form, wire
 from stripe_sandbox.account import API_VERSION, Account, Cause
 from stripe_sandbox.calls import Call, Operation
 from stripe_sandbox.clock import Clock
@@ -22,7 +22,7 @@ from stripe_sandbox.holds import Holds
 from stripe_sandbox.idempotency import Answer, IdempotencyKeys, in_use
 from stripe_sandbox.ids import Ids
 from stripe_sandbox.matching import Asked
-from stripe_sandbox.requests_log import LoggedRequest, RequestLog, masked
+from stripe_sandbox.requests_log import LoggedRequest, RequestLog
 from stripe_sandbox.resources import (
     balance_transactions,
     cash_balances,
@@ -36,6 +36,7 @@ from stripe_sandbox.resources import (
     payment_methods,
     refunds,
     sources,
+    tokens,
     webhook_endpoints,
 )
 from stripe_sandbox.schedule import due
@@ -49,6 +50,7 @@ OPERATIONS: Final = (
     *customers.OPERATIONS,
     *payment_methods.OPERATIONS,
     *sources.OPERATIONS,
+    *tokens.OPERATIONS,
     *mandates.OPERATIONS,
     *cash_balances.OPERATIONS,
     *balance_transactions.OPERATIONS,
@@ -126,6 +128,7 @@ class Api:
         keys: the secret keys that are accepted; none: any that has a secret key's form.
         save: writes down what has changed; called before anything is answered.
         latency_seconds: how long a call takes at least; its idempotency key is in use so long.
+        number_key: gives the key under which card numbers are sealed; none where they are refused.
     """
 
     def __init__(  # noqa: PLR0913 - its surroundings, each of them the sandbox's own
@@ -140,6 +143,7 @@ class Api:
         keys: Sequence[str],
         save: Callable[[], None],
         latency_seconds: float,
+        number_key: Callable[[], str | None],
     ) -> None:
         self._modes = modes
         self._clock = clock
@@ -150,6 +154,7 @@ class Api:
         self._keys = frozenset(keys)
         self._save = save
         self._latency_seconds = latency_seconds
+        self._number_key = number_key
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answers one request, whatever it is, unless a fault says otherwise."""
@@ -191,10 +196,10 @@ class Api:
                 id=exchange.request_id,
                 method=exchange.method,
                 path=exchange.path,
-                query=exchange.query,
+                query=card_numbers.masked(exchange.query),
                 idempotency_key=exchange.key,
                 livemode=exchange.livemode,
-                body=masked(exchange.body),
+                body=card_numbers.masked(exchange.body),
                 status=status,
                 error_code=exchange.error_code,
                 replayed=exchange.replayed,
@@ -216,6 +221,7 @@ class Api:
         raw = form.decode(exchange.query)
         if request.method == "POST":
             raw |= form.decode(exchange.body)
+        raw = card_numbers.sealed(raw, None if mode.account.livemode else self._number_key())
         call = _call(operation, mode.account, exchange, path, raw)
         if exchange.key is None:
             await self._wait(exchange)

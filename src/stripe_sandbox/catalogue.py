@@ -173,7 +173,7 @@ def _cards() -> dict[str, Card]:
         declined = Card("visa", last4, decline=decline, risk_level="highest" if decline.blocked else "normal")
         cards[f"chargeDeclined{suffix}"] = declined
         cards[f"visa_chargeDeclined{suffix}"] = declined  # both spellings are in use
-    countries = {"us": "4242", "br": "0002", "ca": "0000", "mx": "0008", "gb": "0000", "de": "0016", "fr": "0003"}
+    countries = {"us": "4242", "br": "0002", "ca": "0000", "mx": "8001", "gb": "0000", "de": "0016", "fr": "0003"}
     cards |= {country: Card("visa", last4, country=country.upper()) for country, last4 in countries.items()}
     return cards
 

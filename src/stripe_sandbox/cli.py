@@ -69,6 +69,9 @@ def _parser() -> argparse.ArgumentParser:
         "--search-lag", type=_lag, default=30.0, metavar="SECONDS", help="how far searching is behind (default 30)"
     )
     parser.add_argument(
+        "--card-numbers", action="store_true", help="take test card numbers, which are refused otherwise"
+    )
+    parser.add_argument(
         "--data", type=Path, metavar="FILE", help="keep everything there over restarts (default: in memory)"
     )
     parser.add_argument("--json", action="store_true", help="say where it listens in one line of JSON")
@@ -91,6 +94,7 @@ async def _serve(options: argparse.Namespace) -> None:
         webhook=webhook,
         latency_seconds=options.latency,
         search_lag_seconds=options.search_lag,
+        card_numbers=options.card_numbers,
         data=options.data,
     )
     async with sandbox.serve(options.host, options.port) as server:

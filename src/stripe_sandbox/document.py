@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
+from stripe_sandbox.card_numbers import NUMBERS
 from stripe_sandbox.catalogue import BANK_DEBITS, CARDS
 from stripe_sandbox.faults import EVENT_KINDS, REQUEST_KINDS, Kind
 from stripe_sandbox.trigger import RECIPES
@@ -27,11 +28,17 @@ def _methods() -> str:
     return f"After `pm_card_` and `tok_`: {cards}.\n\nWhole: {debits}.\n"
 
 
+def _numbers() -> str:
+    rows = [f"| {number} | `pm_card_{name}` |\n" for number, name in NUMBERS.items()]
+    return "| number | the same card as |\n|---|---|\n" + "".join(rows)
+
+
 PARTS: Final[Mapping[str, Callable[[], str]]] = {
     "request_faults": lambda: _kinds(REQUEST_KINDS),
     "event_faults": lambda: _kinds(EVENT_KINDS),
     "triggers": lambda: f"{', '.join(f'`{type_}`' for type_ in RECIPES)}.\n",
     "methods": _methods,
+    "numbers": _numbers,
 }
 
 

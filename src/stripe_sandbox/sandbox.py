@@ -33,6 +33,10 @@ CLOSE_SECONDS: Final = 2.0
 """How long open requests may take once the server is told to stop."""
 
 
+NUMBER_KEY_LENGTH: Final = 43
+"""In letters and digits: 256 bits."""
+
+
 @dataclass(frozen=True, slots=True)
 class Webhook:
     """An endpoint for all test events that is there from the start.
@@ -62,6 +66,7 @@ class Sandbox:
         ids: random unless seeded.
         latency_seconds: how long a call takes at least.
         search_lag_seconds: how far searching is behind what happened.
+        card_numbers: whether test mode takes card numbers, as Stripe does from accounts that may handle them.
         data: a file that keeps everything but faults and holds over restarts; in memory otherwise.
 
     Raises:
@@ -77,6 +82,7 @@ class Sandbox:
         ids: Ids | None = None,
         latency_seconds: float = 0.0,
         search_lag_seconds: float = USUAL_LAG_SECONDS,
+        card_numbers: bool = False,
         data: Path | None = None,
     ) -> None:
         self.clock = clock or Clock()
@@ -88,6 +94,8 @@ class Sandbox:
         self.holds = Holds()
         self.deliveries = Deliveries(self.clock, self.schedule, self._account, self.save)
         self._time: Kept[float] = Kept()
+        self._card_numbers = card_numbers
+        self._secrets: Kept[str] = Kept()
         self._file = None if data is None else StateFile(data)
         self._webhook = webhook
         self._search_lag_seconds = search_lag_seconds
@@ -101,6 +109,7 @@ class Sandbox:
             keys=keys,
             save=self.save,
             latency_seconds=latency_seconds,
+            number_key=self._number_key,
         )
         self._open()
         self._resume()
@@ -116,6 +125,7 @@ class Sandbox:
             mode.account.closed = True
         self.schedule.clear()
         self.log.clear()
+        self._secrets.clear()
         self.deliveries.clear()
         self.script.clear()
         self.holds.release()
@@ -223,6 +233,7 @@ class Sandbox:
         """All that is worth keeping, by name."""
         containers: dict[str, Container] = {
             "time": self._time,
+            "secrets": self._secrets,
             "schedule": self.schedule.waiting,
             "deliveries": self.deliveries.waiting,
             "attempts": self.deliveries.attempts,
@@ -233,6 +244,15 @@ class Sandbox:
             containers[f"{prefix}.idempotency_keys"] = mode.keys.finished
             containers |= {f"{prefix}.{name}": kept for name, kept in mode.account.containers().items()}
         return containers
+
+    def _number_key(self) -> str | None:
+        """What seals card numbers: kept with what it sealed, so that a repeated request is known after a restart."""
+        if not self._card_numbers:
+            return None
+        key = self._secrets.get("card_numbers")
+        if key is None:
+            key = self._secrets["card_numbers"] = self.ids.text(NUMBER_KEY_LENGTH)
+        return key
 
     def _resume(self) -> None:
         if self._file is None:

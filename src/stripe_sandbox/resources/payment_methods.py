@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from stripe_sandbox import card_numbers
 from stripe_sandbox.account import Account, Cause
 from stripe_sandbox.calls import Call, Operation
 from stripe_sandbox.catalogue import (
@@ -16,8 +17,7 @@ from stripe_sandbox.catalogue import (
     ThreeDSecure,
 )
 from stripe_sandbox.errors import CARD_ERROR, InvalidError, RefusedError, missing_object
-from stripe_sandbox.form import Raw
-from stripe_sandbox.params import PAGE, Choice, Email, Metadata, Parameters, Shape, Text, merged
+from stripe_sandbox.params import PAGE, Choice, Email, Integer, Kind, Metadata, Parameters, Shape, Text, merged
 from stripe_sandbox.records import Object
 
 EXPIRY_YEARS: Final = 3
@@ -26,20 +26,13 @@ EXPIRY_YEARS: Final = 3
 YEAR_SECONDS: Final = 31_556_952
 
 
-class Number:
-    """A card number, which the sandbox refuses as Stripe does for accounts that may not handle them."""
-
-    __slots__ = ()
-
-    def read(self, raw: Raw, name: str) -> None:
-        """Always raises."""
-        _ = raw
-        raise InvalidError(
-            "Card numbers are not accepted here, as Stripe accepts them from few: use the test token or PaymentMethod "
-            "of the same card, such as tok_visa or pm_card_visa.",
-            name,
-        )
-
+CARD: Final[dict[str, Kind]] = {
+    "number": card_numbers.Number(),
+    "exp_month": Integer(),
+    "exp_year": Integer(),
+    "cvc": Text(),
+}
+"""A card by its number."""
 
 BILLING: Final = Shape(
     {
@@ -55,7 +48,7 @@ BILLING: Final = Shape(
 METHOD: Final = Shape(
     {
         "type": Choice(("card", "customer_balance")),
-        "card": Shape({"token": Text(), "number": Number()}),
+        "card": Shape({"token": Text(), **CARD}),
         "billing_details": BILLING,
         "metadata": Metadata(),
         "allow_redisplay": Choice(("always", "limited", "unspecified")),
@@ -92,14 +85,20 @@ def from_parameters(account: Account, sent: Mapping[str, Any], prefix: str = "")
     """A new PaymentMethod of what `METHOD` has read.
 
     Raises:
-        RefusedError: no token, or an unknown one.
+        RefusedError: no token, an unknown one, or a number that is wrong (402).
     """
-    where = f"{prefix}[card][token]" if prefix else "card[token]"
+    hash_ = f"{prefix}[card]" if prefix else "card"
+    where = f"{hash_}[token]"
     if sent["type"] == "customer_balance":
         return _described(account, _make_transfer(account), sent)
-    if "token" not in sent.get("card", {}):
+    card = sent.get("card", {})
+    if card.keys() & CARD.keys():
+        if "token" in card:
+            raise InvalidError("A card is given by its token or by its number, not by both.", where)
+        return _described(account, from_number(account, card, hash_), sent)
+    if "token" not in card:
         raise RefusedError(400, f"Missing required param: {where}.", code="parameter_missing", param=where)
-    return _described(account, from_token(account, sent["card"]["token"], where), sent)
+    return _described(account, from_token(account, card["token"], where), sent)
 
 
 def _described(account: Account, made: Object, sent: Mapping[str, Any]) -> Object:
@@ -116,14 +115,39 @@ def _described(account: Account, made: Object, sent: Mapping[str, Any]) -> Objec
 
 
 def from_token(account: Account, token: str, param: str, prefix: str = "pm") -> Object:
-    """A new PaymentMethod of a test token; the older API's cards and sources differ in the prefix of their id.
+    """A new PaymentMethod of a test token, or of one that was made of a number; the latter is used up.
+
+    The older API's cards and sources differ in the prefix of their id.
 
     Raises:
-        RefusedError: there is no such token.
+        RefusedError: there is no such token, or it was used before.
     """
+    made = account.tokens.get(token)
+    if made is not None:
+        if made["used"]:
+            raise RefusedError(
+                400, f"You cannot use a Stripe token more than once: {token}.", code="token_already_used", param=param
+            )
+        account.tokens.put({**made, "used": True})
+        shown = {name: made["card"][name] for name in ("last4", "exp_month", "exp_year", "cvc_check")}
+        return _make(account, account.catalogue_names[token], prefix, shown)
     if token not in TOKENS or account.livemode:
         raise missing_object("token", token, param)
     return _make(account, TOKENS[token], prefix)
+
+
+def from_number(account: Account, sent: Mapping[str, Any], where: str, prefix: str = "pm") -> Object:
+    """A new PaymentMethod of a card that is given by its number; `where` is the parameter that it is in.
+
+    Raises:
+        RefusedError: something about it is missing or wrong, or it is no test card (402).
+    """
+    face = card_numbers.face(sent, where, account.clock.stamp())
+    name = f"pm_card_{face['name']}"
+    card = METHODS[name]
+    assert isinstance(card, Card)
+    shown = {part: face[part] for part in ("last4", "exp_month", "exp_year")}
+    return _make(account, name, prefix, {**shown, "cvc_check": card.cvc_check if face["cvc"] else None})
 
 
 def behaviour(account: Account, identifier: str) -> Behaviour:
@@ -184,11 +208,14 @@ def refuse_spent(account: Account, method: Object) -> None:
         )
 
 
-def _make(account: Account, name: str, prefix: str = "pm") -> Object:
+def _make(account: Account, name: str, prefix: str = "pm", face: Mapping[str, Any] | None = None) -> Object:
     test_method = METHODS[name]
     method = _blank(account, prefix)
     if isinstance(test_method, Card):
-        method |= {"card": _card(account, test_method), "type": "card"}
+        method |= {
+            "card": _card(account, test_method) if face is None else _given(account, test_method, face),
+            "type": "card",
+        }
     elif isinstance(test_method, BankDebit):
         method |= {test_method.type: _bank_account(test_method), "type": test_method.type}
     account.catalogue_names[method["id"]] = name
@@ -237,6 +264,19 @@ def _card(account: Account, card: Card) -> dict[str, Any]:
         "networks": {"available": [card.brand], "preferred": None},
         "three_d_secure_usage": {"supported": card.three_d_secure is not ThreeDSecure.UNSUPPORTED},
         "wallet": None,
+    }
+
+
+def _given(account: Account, card: Card, face: Mapping[str, Any]) -> dict[str, Any]:
+    """A card that somebody described: `last4`, `exp_month`, `exp_year` and `cvc_check` are not the test card's own."""
+    usual = _card(account, card)
+    return {
+        **usual,
+        "checks": {**usual["checks"], "cvc_check": face["cvc_check"]},
+        "exp_month": face["exp_month"],
+        "exp_year": face["exp_year"],
+        "fingerprint": _fingerprint(card.brand, face["last4"]),
+        "last4": face["last4"],
     }
 
 
