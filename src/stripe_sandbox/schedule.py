@@ -8,6 +8,7 @@ import asyncio
 import heapq
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar
@@ -114,10 +115,10 @@ class Schedule:
             self.run_due()
             moment = self.next_moment()
             wait_seconds = None if moment is None else max(0.0, moment - self._clock.now())
-            try:
-                await asyncio.wait_for(self._changed.wait(), wait_seconds)
-            except TimeoutError:
-                continue
+            # Not `wait_for`: before Python 3.12 that forgets a cancellation which comes together with the change.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait_seconds):
+                    await self._changed.wait()
 
     def _put(self, number: int, entry: Due) -> None:
         self.waiting[str(number)] = entry
