@@ -146,7 +146,13 @@ class Account:
 
     def containers(self) -> dict[str, Container]:
         """All that a file of state has to keep of it, by name."""
-        return {name: value for name, value in vars(self).items() if isinstance(value, Records | Kept)}
+        kept: dict[str, Container] = {}
+        for name, value in vars(self).items():
+            if isinstance(value, Records | Kept):
+                kept[name] = value
+            if isinstance(value, SearchedRecords):
+                kept |= {f"{name}.{part}": container for part, container in value.searched.items()}
+        return kept
 
     def emit(self, type_: str, record: Object, cause: Cause, previous: Mapping[str, Any] | None = None) -> None:
         """Makes the event for a change, with the object as it is now, and sends it on its way.

@@ -6,14 +6,14 @@ joined by AND or by OR, never by both; no parentheses; a value is a number, a qu
 
 import re
 import sys
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Final
+from typing import Final
 
 from stripe_sandbox.clock import Clock
 from stripe_sandbox.errors import InvalidError
+from stripe_sandbox.kept import Container, Kept
 from stripe_sandbox.records import Object, Records
 
 if sys.version_info >= (3, 12):
@@ -189,30 +189,35 @@ class SearchedRecords(Records):
         super().__init__()
         self.lag_seconds = lag_seconds
         self._clock = clock
-        self._news: deque[tuple[float, Object]] = deque()
-        self._index: dict[str, Object] = {}
+        self._news: Kept[tuple[float, Object]] = Kept(list, lambda told: (told[0], told[1]))
+        self._index: Kept[Object] = Kept()
+
+    @property
+    def searched(self) -> Mapping[str, Container]:
+        """What the index knows and what it has yet to hear: a restart makes it no wiser."""
+        return {"index": self._index, "news": self._news}
 
     @override
     def put(self, record: Object) -> Object:
         """As every record is put; the index hears of it later."""
-        self._news.append((self._clock.now(), record))
+        moment = self._clock.now()
+        # Of several changes in one moment only the last is ever found, so one entry is enough for them.
+        self._news[f"{moment} {record['id']}"] = (moment, record)
         self._learn()
         return super().put(record)
-
-    @override
-    def restore(self, key: str, value: Any) -> None:
-        """See `kept.Container`; how far the index was behind is not written down, so it has caught up."""
-        super().restore(key, value)
-        if value is not None:
-            self._index[key] = value
 
     def found(self, query: Query) -> Iterator[Object]:
         """What the index knows that meets a query, newest first, each as the index knows it."""
         self._learn()
-        return (record for record in reversed(self._index.values()) if query.meets(record))
+        return (record for record in reversed(list(self._index.values())) if query.meets(record))
 
     def _learn(self) -> None:
         known = self._clock.now() - self.lag_seconds
-        while self._news and self._news[0][0] <= known:
-            record: Any = self._news.popleft()[1]
+        learned: list[str] = []
+        for key, (moment, record) in self._news.items():
+            if moment > known:
+                break
             self._index[record["id"]] = record
+            learned.append(key)
+        for key in learned:
+            del self._news[key]

@@ -138,6 +138,24 @@ async def test_a_bank_transfer_goes_on_after_a_restart(tmp_path: Path) -> None:
     assert (status, left) == ("succeeded", {"usd": 500})
 
 
+async def test_searching_is_as_far_behind_after_a_restart(tmp_path: Path) -> None:
+    """The index knows what it knew, and learns the rest when it would have."""
+    file = tmp_path / "state"
+    search = "/v1/payment_intents/search?query=amount:1999"
+    async with _sandbox(file) as http:
+        held = (await http.pay(capture_method="manual")).body["id"]
+        await http.advance(30)
+        await http.post(f"/v1/payment_intents/{held}/capture")
+        await http.pay()
+
+    async with _sandbox(file) as http:
+        before = [intent["status"] for intent in (await http.get(search)).body["data"]]
+        await http.advance(30)
+        after = [intent["status"] for intent in (await http.get(search)).body["data"]]
+
+    assert (before, after) == (["requires_capture"], ["succeeded", "succeeded"])
+
+
 async def test_a_rolled_secret_still_signs_after_a_restart(tmp_path: Path, receiver: "Receiver") -> None:
     """Both secrets sign until the overlap is over, whoever restarts meanwhile."""
     file = tmp_path / "state"
