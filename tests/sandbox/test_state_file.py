@@ -15,12 +15,14 @@ from tests.sandbox.conftest import NOON, Http
 from stripe_sandbox.clock import Clock
 from stripe_sandbox.sandbox import Sandbox, Webhook
 from stripe_sandbox.state_file import UnusableFileError
+from stripe_sandbox.trigger import RECIPES
 
 if TYPE_CHECKING:
     from tests.sandbox.conftest import Receiver
 
 MODULE = [sys.executable, "-m", "stripe_sandbox"]
 DAY = 86_400
+CARD = {"card[number]": "4242424242424242", "card[exp_month]": "12", "card[exp_year]": "2034"}
 
 
 @asynccontextmanager
@@ -31,9 +33,9 @@ async def _sandbox(file: Path, webhook: Webhook | None = None) -> AsyncIterator[
 
 
 @contextmanager
-def _process(file: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def _process(file: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     with subprocess.Popen(
-        [*MODULE, "--port", "0", "--json", "--data", str(file)], stdout=subprocess.PIPE, text=True
+        [*MODULE, "--port", "0", "--json", "--data", str(file), *options], stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
         try:
@@ -173,6 +175,63 @@ async def test_a_rolled_secret_still_signs_after_a_restart(tmp_path: Path, recei
     assert [signature.count("v1=") for signature in signatures] == [2, 1]
 
 
+async def test_what_goes_wrong_later_still_does_after_a_restart(tmp_path: Path) -> None:
+    """A refund succeeds, another fails, an unanswered dispute is lost, and a hold without a PaymentIntent ends."""
+    file = tmp_path / "state"
+    async with _sandbox(file) as http:
+        paid = [(await http.pay(method)).body["id"] for method in ("pm_card_pendingRefund", "pm_card_refundFail")]
+        refunds = [(await http.post("/v1/refunds", {"payment_intent": intent})).body["id"] for intent in paid]
+        await http.pay("pm_card_createDispute")
+        hold = {"amount": "500", "currency": "usd", "source": "tok_visa", "capture": "false"}
+        held = (await http.post("/v1/charges", hold)).body["id"]
+
+    async with _sandbox(file) as http:
+        await http.advance(10 * DAY)
+        ends = [(await http.get(f"/v1/refunds/{refund}")).body["status"] for refund in refunds]
+        disputes = (await http.get("/v1/disputes")).body["data"]
+        released = (await http.get(f"/v1/charges/{held}")).body["refunded"]
+
+    assert ends == ["succeeded", "failed"]
+    assert [dispute["status"] for dispute in disputes] == ["lost"]
+    assert released is True
+
+
+async def test_what_endpoints_lack_is_known_after_a_restart(tmp_path: Path, receiver: "Receiver") -> None:
+    """An event that one of two has taken since still waits for the other."""
+    file = tmp_path / "state"
+    receiver.statuses = [500, 500, 200, 500]
+    async with _sandbox(file) as http:
+        for _ in range(2):
+            await http.post("/v1/webhook_endpoints", {"url": receiver.url, "enabled_events[]": "*"})
+        await http.post("/v1/customers")
+        await http.advance(1)
+
+    async with _sandbox(file) as http:
+        await http.advance(300)
+        event = (await http.get("/v1/events")).body["data"][0]
+
+    assert (len(receiver.received), event["pending_webhooks"]) == (4, 1)
+
+
+async def test_an_endpoint_fails_on_after_a_restart(tmp_path: Path, receiver: "Receiver") -> None:
+    """The days after which it is disabled are counted from its first failure, not from the restart."""
+    file = tmp_path / "state"
+    receiver.statuses = [500] * 10
+    async with _sandbox(file) as http:
+        endpoint = {"url": receiver.url, "enabled_events[]": "*"}
+        failing = (await http.post("/v1/webhook_endpoints", endpoint)).body["id"]
+        await http.post("/v1/customers")
+        await http.advance(1)
+
+    async with _sandbox(file) as http:
+        await http.advance(3 * DAY)
+        await http.post("/v1/customers")
+        await http.advance(1)
+        status = (await http.get(f"/v1/webhook_endpoints/{failing}")).body["status"]
+
+    assert status == "disabled"
+
+
 async def test_deliveries_go_on_after_a_restart(tmp_path: Path, receiver: "Receiver") -> None:
     """A retry comes when it is due, signed with the endpoint's secret; the number of tries goes on."""
     file = tmp_path / "state"
@@ -233,6 +292,27 @@ async def test_a_killed_sandbox_loses_nothing_that_was_answered(tmp_path: Path) 
     assert all(isinstance(end, aiohttp.ClientError) for end in ends)
     assert answered == {key: reply.body["id"] for key, reply in repeats.items()}
     assert {reply.headers.get("Idempotent-Replayed") for reply in repeats.values()} == {"true"}
+
+
+async def test_every_kind_of_object_outlives_a_kill(tmp_path: Path) -> None:
+    """Whatever the sandbox can make to happen is there after a SIGKILL, of every kind that it holds."""
+    file = tmp_path / "state"
+    async with aiohttp.ClientSession() as session:
+        with _process(file, "--card-numbers") as (process, url):
+            http = Http(session, url)
+            for type_ in RECIPES:
+                await http.post("/_sandbox/trigger", json.dumps({"event": type_}))
+            await http.post("/v1/sources", {"type": "card", "token": "tok_visa"})
+            await http.post("/v1/tokens", CARD)
+            await http.post("/v1/webhook_endpoints", {"url": url, "enabled_events[]": "account.updated"})
+            await http.advance(2)  # beyond what is due at once; the next thing is an hour away
+            before = (await http.get("/_sandbox/dump")).body["test"]
+            process.kill()
+        with _process(file) as (_, url):
+            after = (await Http(session, url).get("/_sandbox/dump")).body["test"]
+
+    assert [kind for kind, held in before.items() if not held] == []
+    assert before == after
 
 
 async def test_a_reset_is_kept_too(tmp_path: Path) -> None:

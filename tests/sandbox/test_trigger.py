@@ -79,3 +79,17 @@ async def test_a_dump_is_everything_that_is_held(http: "Http") -> None:
     assert [len(dump["test"]["charges"]), len(dump["test"]["events"]), len(dump["live"]["customers"])] == [1, 3, 1]
     assert dump["test"]["customers"] == []
     assert endpoint["secret"] not in json.dumps(dump)
+
+
+async def test_what_is_triggered_happens_once(http: "Http") -> None:
+    """A dispute and a failed refund do not come again when their time would have come."""
+    made = [
+        (await http.post("/_sandbox/trigger", json.dumps({"event": type_}))).body["events"]
+        for type_ in ("charge.dispute.created", "refund.failed")
+    ]
+
+    await http.advance(30 * 86_400)
+
+    types = await http.event_types()
+    assert sum(len(events) for events in made) < len(types)
+    assert [types.count("charge.dispute.created"), types.count("refund.failed")] == [1, 1]
