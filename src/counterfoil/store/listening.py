@@ -34,7 +34,8 @@ class Bell:
     async def wait(self, seconds: float) -> None:
         """Return when rung, now or since the last wait, and after that many seconds in any case."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._rung.wait(), seconds)
+            async with asyncio.timeout(seconds):  # wait_for can lose a cancellation that comes with the ring (3.11)
+                await self._rung.wait()
         self._rung.clear()
 
 

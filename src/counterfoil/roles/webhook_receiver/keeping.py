@@ -56,7 +56,8 @@ class Keeping:
             Unavailable: the store does not answer in time; it may be durable all the same, and Stripe will come again.
         """
         async with unavailable_when_down():
-            kept = await asyncio.wait_for(asyncio.shield(self._deliveries.submit(received)), ANSWER_SECONDS)
+            async with asyncio.timeout(ANSWER_SECONDS):
+                kept = await asyncio.shield(self._deliveries.submit(received))
         NOTICES_RECEIVED.labels("kept" if kept.new else "repeated").inc()
         if (kept.type, kept.object_id) != (received.identity.type, received.identity.object_id):
             await self.quarantine(Unreadable("an event id came again with another type or object", received.body))
