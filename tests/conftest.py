@@ -3,14 +3,17 @@
 import itertools
 import os
 import random  # noqa: TID251 - seeded, so that every run sees the same ids
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
 import asyncpg
+import httpx
 import pytest
 import pytest_asyncio
 from tests import told
+from tests.stage import Stage, staged
 
 from counterfoil.runtime.ids import TimeOrderedIds
 from counterfoil.store import embedded
@@ -108,3 +111,34 @@ def clock() -> told.Clock:
 def ids(clock: told.Clock) -> TimeOrderedIds:
     """Identifiers that are the same in every run."""
     return TimeOrderedIds(clock, random.Random(1))  # noqa: S311 - a test wants the same ids each time
+
+
+@pytest.fixture
+def stage(migrated_url: str, tmp_path: Path) -> Iterator[Stage]:
+    """Starts roles as processes on a fresh database of this test's own."""
+    with staged(migrated_url, tmp_path) as stage:
+        yield stage
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def shared_stage(
+    postgres_url: str,
+    migrated_template: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> AsyncIterator[Stage]:
+    """Starts roles as processes on a database that all tests of a module share."""
+    folder = tmp_path_factory.mktemp("stage")
+    name = f"stage_{folder.name}_{folder.parent.name}".replace("-", "_")
+    server = await asyncpg.connect(postgres_url)
+    await server.execute(f'CREATE DATABASE "{name}" TEMPLATE "{migrated_template}"')
+    with staged(urlsplit(postgres_url)._replace(path=f"/{name}").geturl(), folder) as stage:
+        yield stage
+    await server.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    await server.close()
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[httpx.AsyncClient]:
+    """Asks over real HTTP."""
+    async with httpx.AsyncClient(trust_env=False, timeout=40) as client:
+        yield client

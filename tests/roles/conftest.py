@@ -2,19 +2,13 @@
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-import asyncpg
-import httpx
 import pytest
-import pytest_asyncio
 from starlette.types import ASGIApp, Receive, Scope, Send
-from tests.roles.stage import Stage, staged
 
 from counterfoil.roles.framing import Limits
 from counterfoil.roles.serving import serve
@@ -108,34 +102,3 @@ async def server() -> AsyncIterator[Callable[..., Awaitable[Served]]]:
             return await stack.enter_async_context(serving(app, **settings))
 
         yield start
-
-
-@pytest.fixture
-def stage(migrated_url: str, tmp_path: Path) -> Iterator[Stage]:
-    """Starts roles as processes on a fresh database of this test's own."""
-    with staged(migrated_url, tmp_path) as stage:
-        yield stage
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def shared_stage(
-    postgres_url: str,
-    migrated_template: str,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> AsyncIterator[Stage]:
-    """Starts roles as processes on a database that all tests of a module share."""
-    folder = tmp_path_factory.mktemp("stage")
-    name = f"stage_{folder.name}_{folder.parent.name}".replace("-", "_")
-    server = await asyncpg.connect(postgres_url)
-    await server.execute(f'CREATE DATABASE "{name}" TEMPLATE "{migrated_template}"')
-    with staged(urlsplit(postgres_url)._replace(path=f"/{name}").geturl(), folder) as stage:
-        yield stage
-    await server.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
-    await server.close()
-
-
-@pytest.fixture
-async def http() -> AsyncIterator[httpx.AsyncClient]:
-    """Asks over real HTTP."""
-    async with httpx.AsyncClient(trust_env=False, timeout=40) as client:
-        yield client

@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 import aiohttp
 import asyncpg
 import pytest
-from tests.roles import deliveries
-from tests.roles.stage import KEY, Running, Stage, authority, order
+from tests import deliveries
+from tests.stage import KEY, Running, Stage, authority, order
 
 
 @pytest.fixture

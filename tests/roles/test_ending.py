@@ -6,9 +6,9 @@ import json
 import aiohttp
 import httpx
 import pytest
+from tests import deliveries
 from tests.relay import relayed
-from tests.roles import deliveries
-from tests.roles.stage import Running, Stage, authority, becomes, fetch, now, order
+from tests.stage import Running, Stage, authority, becomes, fetch, now, order
 
 DRAIN_SECONDS = 15
 LEEWAY_SECONDS = 5

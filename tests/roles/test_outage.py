@@ -11,8 +11,8 @@ from typing import Any
 import asyncpg
 import httpx
 import pytest
-from tests.roles import deliveries
-from tests.roles.stage import Running, becomes, now, order, staged
+from tests import deliveries
+from tests.stage import Running, becomes, now, order, staged
 
 from counterfoil.runtime.clock import SystemClock
 from counterfoil.store import embedded, tokens

@@ -7,7 +7,7 @@ from typing import Any
 
 import asyncpg
 import httpx
-from tests.roles.stage import Running, Stage, authority, becomes, fetch, now, order
+from tests.stage import Running, Stage, authority, becomes, fetch, now, order
 
 from counterfoil.store import outbox
 

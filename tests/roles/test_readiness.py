@@ -8,7 +8,7 @@ import asyncpg
 import httpx
 import pytest
 from tests.conftest import DatabaseMaker
-from tests.roles.stage import Running, Stage, becomes, order, ready
+from tests.stage import Running, Stage, becomes, order, ready
 
 from counterfoil.runtime.clock import SystemClock
 from counterfoil.store import migrate, partitions

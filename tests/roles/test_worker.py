@@ -3,8 +3,8 @@
 import asyncio
 
 import httpx
-from tests.roles import deliveries
-from tests.roles.stage import Stage, authority, becomes, fetch, order
+from tests import deliveries
+from tests.stage import Stage, authority, becomes, fetch, order
 
 
 async def test_notices_kept_while_no_worker_ran_are_read(stage: Stage, http: httpx.AsyncClient) -> None:

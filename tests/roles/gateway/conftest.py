@@ -5,7 +5,7 @@ from typing import Any
 import asyncpg
 import httpx
 import pytest_asyncio
-from tests.roles.stage import Running, Stage
+from tests.stage import Running, Stage
 
 from counterfoil.runtime.clock import SystemClock
 from counterfoil.store import tokens

@@ -7,7 +7,7 @@ import httpx
 import pytest
 from tests.relay import relayed
 from tests.roles.gateway.conftest import Counter
-from tests.roles.stage import now, order
+from tests.stage import now, order
 from tests.told import Clock
 
 from counterfoil.domain.errors import Unavailable

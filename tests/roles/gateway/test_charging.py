@@ -6,7 +6,7 @@ from collections import Counter as Tally
 import httpx
 import pytest
 from tests.roles.gateway.conftest import Counter
-from tests.roles.stage import order
+from tests.stage import order
 
 PAID = {
     "order_id": "order-paid",

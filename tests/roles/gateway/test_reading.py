@@ -10,7 +10,7 @@ import httpx
 import pytest
 import pytest_asyncio
 from tests.roles.gateway.conftest import Counter
-from tests.roles.stage import becomes, order
+from tests.stage import becomes, order
 
 NOBODY = "00000000-0000-7000-8000-000000000000"
 

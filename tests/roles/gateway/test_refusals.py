@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 from tests.roles.gateway.conftest import Counter
-from tests.roles.stage import order
+from tests.stage import order
 
 PAN = "4242 4242 4242 4242"
 

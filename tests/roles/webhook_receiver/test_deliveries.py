@@ -9,8 +9,8 @@ import asyncpg
 import httpx
 import pytest
 import pytest_asyncio
-from tests.roles.deliveries import encoded, event, signature, signed
-from tests.roles.stage import Running, Stage, now
+from tests.deliveries import encoded, event, signature, signed
+from tests.stage import Running, Stage, now
 
 PATHS = ("/webhooks/stripe", "/stripe/webhook")
 PROBLEM = "urn:counterfoil:problem:"

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from tests.roles.deliveries import encoded, event
+from tests.deliveries import encoded, event
 from tests.told import Clock
 
 from counterfoil.domain.errors import Unavailable

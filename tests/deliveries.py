@@ -5,7 +5,7 @@ import json
 from datetime import timedelta
 from typing import Any
 
-from tests.roles.stage import SECRET
+from tests.stage import SECRET
 
 from counterfoil.runtime.clock import SystemClock
 
