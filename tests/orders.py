@@ -15,6 +15,7 @@ from counterfoil.journey.accept import Accepted, Repeated, Wish
 from counterfoil.journey.authorize import Sending
 from counterfoil.processors.stripe.client import StripeProcessor
 from counterfoil.runtime.ids import Ids
+from counterfoil.store.payments import Claimant
 from counterfoil.store.pool import Pool
 
 
@@ -27,6 +28,11 @@ def order(number: int = 1, method: str = "pm_card_visa", **changes: Any) -> Orde
         "payment_method": method,
     }
     return Order(**(wished | changes))
+
+
+def claimant(name: str = "worker") -> Claimant:
+    """A process of that name, with a key that nobody has paused."""
+    return Claimant(name, "test key")
 
 
 @dataclass(frozen=True, slots=True)

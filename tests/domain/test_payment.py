@@ -9,20 +9,8 @@ import pytest
 
 from counterfoil.domain.facts import FactName
 from counterfoil.domain.money import Money
-from counterfoil.domain.payment import (
-    CLAIM,
-    DOUBT_AFTER,
-    LOOK_UP_EVERY,
-    LOOK_UPS_AFTER,
-    Advance,
-    Attempt,
-    Payment,
-    accept,
-    ask_soon,
-    claim,
-    hear,
-    look_at,
-)
+from counterfoil.domain.payment import Advance, Attempt, Payment, accept, ask_soon, claim, hear, look_at
+from counterfoil.domain.schedule import CLAIM, DOUBT_AFTER, LOOK_UP_EVERY, LOOK_UPS_AFTER
 from counterfoil.domain.states import AttemptHappening, AttemptState, ImpossibleHappening, PaymentState
 from counterfoil.domain.verdict import Action, Cause, Decline, FailureReason, Source, Verdict
 

@@ -6,7 +6,7 @@ from tests.orders import Shop, order
 
 from counterfoil.domain.errors import IdempotencyKeyReused, InProgress, OrderHasPayment
 from counterfoil.domain.money import Money
-from counterfoil.domain.payment import CLAIM
+from counterfoil.domain.schedule import CLAIM
 from counterfoil.journey.accept import Accepted, Repeated
 
 

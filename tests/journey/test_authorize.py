@@ -6,10 +6,12 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import aiohttp
-from tests.orders import Shop, order
+from tests.orders import Shop, claimant, order
 
-from counterfoil.domain.payment import CLAIM, KEY_LIFE, LOOK_UPS_AFTER, NEVER_SENT_FOR, CaptureMethod
+from counterfoil.domain.payment import CaptureMethod
+from counterfoil.domain.schedule import CLAIM, KEY_LIFE, NEVER_SENT_FOR, wait_before
 from counterfoil.domain.states import AttemptState, PaymentState
+from counterfoil.domain.verdict import Settling
 from counterfoil.journey import authorize, reconcile
 from counterfoil.journey.authorize import Sending
 from counterfoil.processors.stripe.client import StripeProcessor
@@ -61,7 +63,8 @@ async def test_a_peer_that_is_not_there_leaves_the_outcome_open(shop: Shop) -> N
     await nowhere.close()
     (payment,) = await authorize.record(shop.pool, shop.ids, [heard], shop.clock.now())
     assert (payment.state, payment.attempts[0].state) == (PaymentState.PROCESSING, AttemptState.SENT)
-    assert shop.clock.now() + LOOK_UPS_AFTER[0] == payment.next_check_at
+    expected = shop.clock.now() + wait_before(Settling.RETRY, 0, payment.id)
+    assert expected == payment.next_check_at
 
 
 async def test_whoever_takes_over_sends_the_very_same_request(shop: Shop, peer: Server) -> None:
@@ -70,7 +73,7 @@ async def test_whoever_takes_over_sends_the_very_same_request(shop: Shop, peer: 
     await authorize.call(shop.stripe, lost)
     shop.clock.advance(CLAIM)
 
-    (sending,) = await authorize.claim_due(shop.pool, shop.ids, "worker", shop.clock.now())
+    (sending,) = await authorize.claim_due(shop.pool, shop.ids, claimant(), shop.clock.now())
     payment = await shop.send(sending)
 
     first, second = await logged(peer)
@@ -84,7 +87,7 @@ async def test_a_claim_that_was_taken_over_records_nothing(shop: Shop) -> None:
     frozen = await shop.sending(order())
     heard = await authorize.call(shop.stripe, frozen)
     shop.clock.advance(CLAIM)
-    await authorize.claim_due(shop.pool, shop.ids, "worker", shop.clock.now())
+    await authorize.claim_due(shop.pool, shop.ids, claimant(), shop.clock.now())
 
     (payment,) = await authorize.record(shop.pool, shop.ids, [heard], shop.clock.now())
 
@@ -95,18 +98,20 @@ async def test_a_claim_that_was_taken_over_records_nothing(shop: Shop) -> None:
 async def test_a_claim_keeps_other_workers_away(shop: Shop) -> None:
     """Claimed until a time: nobody else gets it before, somebody does after."""
     await shop.accepted(order(), owner=None)
-    claimed = [len(await authorize.claim_due(shop.pool, shop.ids, name, shop.clock.now())) for name in ("a", "b")]
+    claimed = [
+        len(await authorize.claim_due(shop.pool, shop.ids, claimant(name), shop.clock.now())) for name in ("a", "b")
+    ]
     shop.clock.advance(CLAIM)
-    claimed.append(len(await authorize.claim_due(shop.pool, shop.ids, "c", shop.clock.now())))
+    claimed.append(len(await authorize.claim_due(shop.pool, shop.ids, claimant("c"), shop.clock.now())))
     assert claimed == [1, 0, 1]
 
 
 async def test_a_queued_attempt_has_never_been_sent_before(shop: Shop) -> None:
     """Its first refusal is therefore proof; after a takeover it no longer is."""
     await shop.accepted(order(), owner=None)
-    (first,) = await authorize.claim_due(shop.pool, shop.ids, "worker", shop.clock.now())
+    (first,) = await authorize.claim_due(shop.pool, shop.ids, claimant(), shop.clock.now())
     shop.clock.advance(CLAIM)
-    (second,) = await authorize.claim_due(shop.pool, shop.ids, "worker", shop.clock.now())
+    (second,) = await authorize.claim_due(shop.pool, shop.ids, claimant(), shop.clock.now())
     assert [first.again, second.again] == [False, True]
 
 
@@ -114,8 +119,10 @@ async def test_a_key_of_23_hours_is_never_sent_again(shop: Shop, peer: Server) -
     """Stripe may have forgotten it by then, and would charge anew: the payment is looked for, not sent."""
     payment = await shop.accepted(order())
     shop.clock.advance(KEY_LIFE)
-    assert await authorize.claim_due(shop.pool, shop.ids, "worker", shop.clock.now()) == []
-    assert [payment.id] == [trace.payment_id for trace in await reconcile.claim_due(shop.pool, shop.clock.now())]
+    assert await authorize.claim_due(shop.pool, shop.ids, claimant(), shop.clock.now()) == []
+    assert [payment.id] == [
+        trace.payment_id for trace in await reconcile.claim_due(shop.pool, claimant(), shop.clock.now())
+    ]
     assert await logged(peer) == []
 
 
@@ -123,7 +130,7 @@ async def test_a_moment_before_that_it_still_is(shop: Shop) -> None:
     """The boundary is exact."""
     await shop.accepted(order())
     shop.clock.advance(KEY_LIFE - timedelta(seconds=1))
-    assert len(await authorize.claim_due(shop.pool, shop.ids, "worker", shop.clock.now())) == 1
+    assert len(await authorize.claim_due(shop.pool, shop.ids, claimant(), shop.clock.now())) == 1
 
 
 async def test_what_is_recorded_is_released(shop: Shop) -> None:
@@ -211,7 +218,7 @@ async def test_a_send_that_never_left_keeps_the_next_refusal_a_proof(shop: Shop)
     await nowhere.close()
     await authorize.record(shop.pool, shop.ids, [heard], shop.clock.now())
     shop.clock.advance(CLAIM)
-    (again,) = await authorize.claim_due(shop.pool, shop.ids, "worker", shop.clock.now())
+    (again,) = await authorize.claim_due(shop.pool, shop.ids, claimant(), shop.clock.now())
     assert again.again is False
     assert PaymentState.FAILED is (await shop.send(again)).state
 
@@ -228,7 +235,7 @@ async def test_a_key_that_never_reached_stripe_does_not_age(shop: Shop, peer: Se
     """A day and a half without a connection: nothing was ever carried out, so the order may still be sent."""
     await unreachable(shop, await shop.sending(order()))
     shop.clock.advance(KEY_LIFE * 1.5)
-    (late,) = await authorize.claim_due(shop.pool, shop.ids, "worker", shop.clock.now())
+    (late,) = await authorize.claim_due(shop.pool, shop.ids, claimant(), shop.clock.now())
     assert PaymentState.SUCCEEDED is (await shop.send(late)).state
     assert len(await charges(peer)) == 1
 
@@ -238,7 +245,7 @@ async def test_what_could_not_be_sent_for_three_days_is_given_up(shop: Shop, pee
     sending = await shop.sending(order())
     await unreachable(shop, sending)
     shop.clock.advance(NEVER_SENT_FOR)
-    assert await authorize.claim_due(shop.pool, shop.ids, "worker", shop.clock.now()) == []
+    assert await authorize.claim_due(shop.pool, shop.ids, claimant(), shop.clock.now()) == []
     row = await shop.pool.fetchrow(
         "SELECT p.state, a.decline_reason FROM payments p JOIN attempts a ON a.payment_id = p.id"
     )

@@ -1,9 +1,10 @@
 """Open payments are asked about when their time comes, so that a lost webhook leaves nothing waiting."""
 
 import aiohttp
-from tests.orders import Shop, order
+from tests.orders import Shop, claimant, order
 
-from counterfoil.domain.payment import ABSENCE_PROOF, CLAIM, KEY_LIFE, LOOK_UPS_AFTER, Payment
+from counterfoil.domain.payment import Payment
+from counterfoil.domain.schedule import ABSENCE_PROOF, CLAIM, KEY_LIFE, LOOK_UPS_AFTER
 from counterfoil.journey import authorize, reconcile
 from counterfoil.journey.accept import Accepted
 from counterfoil.processors.stripe.client import StripeProcessor
@@ -12,7 +13,7 @@ from stripe_sandbox.sandbox import Server
 
 async def ask_due(shop: Shop) -> int:
     """One round of the worker; return how many payments were asked about."""
-    traces = await reconcile.claim_due(shop.pool, shop.clock.now())
+    traces = await reconcile.claim_due(shop.pool, claimant(), shop.clock.now())
     heard = [await reconcile.ask(shop.stripe, trace) for trace in traces]
     await reconcile.record(shop.pool, shop.ids, heard, shop.clock.now())
     return len(traces)
@@ -59,9 +60,9 @@ async def test_two_workers_do_not_ask_twice(shop: Shop) -> None:
     """Taking is a claim; it ends by itself if the worker dies."""
     await shop.charge(order(method="pm_card_threeDSecure2Required"))
     shop.clock.advance(LOOK_UPS_AFTER[3])
-    taken = [len(await reconcile.claim_due(shop.pool, shop.clock.now())) for _ in range(2)]
+    taken = [len(await reconcile.claim_due(shop.pool, claimant(), shop.clock.now())) for _ in range(2)]
     shop.clock.advance(CLAIM)
-    taken.append(len(await reconcile.claim_due(shop.pool, shop.clock.now())))
+    taken.append(len(await reconcile.claim_due(shop.pool, claimant(), shop.clock.now())))
     assert taken == [1, 0, 1]
 
 

@@ -35,7 +35,9 @@ PAYMENT = Payment(
 
 
 def fact(name: FactName) -> Fact:
-    return Fact(name, PAYMENT, AT, Cause(Source.NOTICE, "evt_1"))
+    waiting = replace(PAYMENT, attempts=(replace(PAYMENT.attempts[0], state=AttemptState.REQUIRES_ACTION),))
+    payment = waiting if name is FactName.PAYMENT_ACTION_REQUIRED else PAYMENT
+    return Fact(name, payment, AT, Cause(Source.NOTICE, "evt_1"))
 
 
 @pytest.mark.parametrize("name", list(FactName))

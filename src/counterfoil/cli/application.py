@@ -33,6 +33,8 @@ def counterfoil() -> None:
 
 app.command("pay")(payments.pay)
 app.command("show")(payments.show)
+app.command("explain")(payments.explain)
+app.command("try-again")(payments.try_again)
 app.command("list")(payments.list_payments)
 app.command("events")(events.events)
 app.command("demo")(demo.demo)

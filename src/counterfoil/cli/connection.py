@@ -126,18 +126,24 @@ class Connection:
 
         Raises Unreachable where nothing was sent or the answer was lost, and CommandFailed for a refused order.
         """
+        ask = f"the same command with --order {order['order_id']} --event-id {order['event_id']}"
+        return self._charged("/charge", order, if_lost=f"{ask} asks again and never charges twice")
+
+    def charge_anew(self, payment_id: str, method: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Send another method for a failed payment and return the payment, failed again or not; raises as `charge`."""
+        path = f"/payments/{payment_id}/payment-method"
+        return self._charged(path, method, if_lost=f"`counterfoil show {payment_id}` tells")
+
+    def _charged(self, path: str, body: Mapping[str, Any], *, if_lost: str) -> Mapping[str, Any]:
         import httpx
 
         try:
-            response = self._client.post("/charge", json=order)
+            response = self._client.post(path, json=body)
         except (httpx.ConnectError, httpx.ConnectTimeout):
             raise self.unreachable() from None
         except httpx.TransportError:
-            raise Unreachable(
-                "the answer of the gateway was lost, and the payment may have been taken; "
-                f"the same command with --order {order['order_id']} --event-id {order['event_id']} "
-                "asks again and never charges twice"
-            ) from None
+            lost = "the answer of the gateway was lost, and the payment may have been taken"
+            raise Unreachable(f"{lost}; {if_lost}") from None
         answer = _answer(response)
         if answer.status not in _TELLING_OF_A_PAYMENT or "payment_id" not in answer.body:
             self._accepted(answer)

@@ -93,6 +93,24 @@ def fields(payment: Mapping[str, Any]) -> list[tuple[str, "str | Text"]]:
     return rows
 
 
+def explanation(payment: Mapping[str, Any], explained: Mapping[str, Any]) -> "list[Text]":
+    """Return the lines that explain a payment: how it stands, what is known, what is not, what is ahead."""
+    from rich.text import Text
+
+    lines = [Text.assemble(money(payment), " is ", status(explained))]
+    for title, sentences in (
+        ("What is known", explained["known"]),
+        ("What is not known", explained["unknown"] or ["Nothing is left open."]),
+        ("What happens next", [_ahead(one) for one in explained["ahead"]]),
+    ):
+        lines += [Text(f"\n{title}", "bold"), *(Text(f"  {sentence}") for sentence in sentences)]
+    return lines
+
+
+def _ahead(one: Mapping[str, Any]) -> str:
+    return one["what"] if one["at"] is None else f"{moment(one['at'])}  {one['what']}"
+
+
 def timeline_row(entry: Mapping[str, Any]) -> list["str | Text"]:
     """Return one entry of a timeline as cells: when, what kind, its name, and what it says."""
     from rich.text import Text

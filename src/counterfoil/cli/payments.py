@@ -51,14 +51,23 @@ def pay(  # noqa: PLR0913  each is an argument or option of the command
         payment = gateway.charge(body)
         if watch:
             payment = _watched(gateway, payment["payment_id"], as_json=as_json)
-    if as_json:
-        terminal.print_json(payment)
-    else:
-        from counterfoil.cli import payment_text
+    _end({"amount": body["amount_cents"], **body, **payment}, payment, as_json=as_json)
 
-        terminal.console().print(payment_text.sentence({"amount": body["amount_cents"], **body, **payment}))
-    if payment["status"] in _NOT_PAID:
-        raise typer.Exit(ExitCode.REFUSED)
+
+def try_again(
+    payment: Annotated[str, typer.Argument(help="The id of a payment that failed, or of its order.")],
+    *,
+    card: Annotated[str, typer.Option(help=f"A test card ({', '.join(TEST_CARDS)}) or a payment method's id (pm_…).")],
+    watch: Annotated[bool, typer.Option("--watch", help="Follow the payment until it is final.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Try a failed payment again with another method."""
+    with Connection(gateway_of(load_from_process(None))) as gateway:
+        found = _found(gateway, payment)
+        tried = gateway.charge_anew(found["payment_id"], {"payment_method": payment_method_of(card)})
+        if watch:
+            tried = _watched(gateway, found["payment_id"], as_json=as_json)
+    _end({**found, **tried}, tried, as_json=as_json)
 
 
 def show(
@@ -80,6 +89,25 @@ def show(
     terminal.print_fields(payment_text.fields(found))
     screen.print()
     terminal.print_table(["at", "kind", "what", "details"], [payment_text.timeline_row(entry) for entry in entries])
+
+
+def explain(
+    payment: Annotated[str, typer.Argument(help="The id of a payment or of its order.")],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Say in words what is known of a payment, what is not, and what happens next and when."""
+    with Connection(gateway_of(load_from_process(None))) as gateway:
+        found = _found(gateway, payment)
+        explained = gateway.get(f"/payments/{found['payment_id']}/explanation")
+    if as_json:
+        terminal.print_json(explained)
+        return
+
+    from counterfoil.cli import payment_text
+
+    for line in payment_text.explanation(found, explained):
+        terminal.console().print(line)
 
 
 def list_payments(
@@ -118,6 +146,18 @@ def list_payments(
             for payment in payments
         ],
     )
+
+
+def _end(shown: Mapping[str, Any], payment: Mapping[str, Any], *, as_json: bool) -> None:
+    """Print what became of a charge, and exit with 1 where it was not paid."""
+    if as_json:
+        terminal.print_json(payment)
+    else:
+        from counterfoil.cli import payment_text
+
+        terminal.console().print(payment_text.sentence(shown))
+    if payment["status"] in _NOT_PAID:
+        raise typer.Exit(ExitCode.REFUSED)
 
 
 def _order(money: Money, **texts: str) -> dict[str, Any]:

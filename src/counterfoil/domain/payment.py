@@ -1,48 +1,33 @@
 """A payment and its attempts, and the one function that moves them."""
 
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum, unique
 from typing import Final
 from uuid import UUID
 
 from counterfoil.domain.facts import ON_ENTERING, FactName
 from counterfoil.domain.money import Money
-from counterfoil.domain.states import FINAL, PAYMENT_RULES, AttemptHappening, AttemptState, PaymentState, Standing, move
-from counterfoil.domain.verdict import Action, Cause, Decline, FailureReason, Source, Verdict
-
-DOUBT_AFTER: Final = timedelta(minutes=15)
-"""An outcome unknown for this long is shown as ``in_doubt``: long enough for every ordinary retry, short enough for a
-person to hear of it the same hour."""
-
-LOOK_UPS_AFTER: Final = (
-    timedelta(seconds=5),
-    timedelta(seconds=30),
-    timedelta(minutes=2),
-    timedelta(minutes=10),
-    timedelta(hours=1),
+from counterfoil.domain.schedule import (
+    ABSENCE_PROOF,
+    ACTION_LIFE,
+    CLAIM,
+    DOUBT_AFTER,
+    LATE_EFFECT,
+    QUIET_LOOKS,
+    wait_before,
 )
-"""When to ask again about an open payment, counted from the last time we asked; then every LOOK_UP_EVERY."""
-
-LOOK_UP_EVERY: Final = timedelta(hours=6)
-"""Bank debits take days: four looks a day cost nothing and find what a lost webhook did not say."""
-
-QUIET_LOOKS: Final = 3
-"""Where the processor itself said that it waits (for the customer, for a bank, for our capture) the first, hasty looks
-of the schedule are skipped: a webhook is the rule, the look-up the exception."""
-
-ABSENCE_PROOF: Final = timedelta(hours=1)
-"""Two complete listings this far apart prove that a send did nothing: one alone could run before a late effect."""
-
-KEY_LIFE: Final = timedelta(hours=23)
-"""Stripe may forget a key after 24 hours; a POST with a forgotten key is a new charge. The hour is for our clocks."""
-
-NEVER_SENT_FOR: Final = timedelta(hours=72)
-"""An order that could not be sent for three days is given up: nobody waits for it any more."""
-
-CLAIM: Final = timedelta(seconds=120)
-"""How long a process may work on what it claimed. Four times the processor's timeout, so a live one never loses it."""
-
+from counterfoil.domain.states import (
+    FINAL,
+    MOVED_MONEY,
+    PAYMENT_RULES,
+    AttemptHappening,
+    AttemptState,
+    PaymentState,
+    Standing,
+    move,
+)
+from counterfoil.domain.verdict import Action, Cause, Decline, FailureReason, Settling, Source, Verdict
 
 NEVER_ARRIVED: Final = Decline(
     FailureReason.NETWORK_ERROR,
@@ -71,8 +56,10 @@ class Attempt:
     """One try with the processor.
 
     ``exposed`` says whether a send of it may have reached the processor: only while it is not does a refusal prove that
-    nothing was done. ``unknown_since`` is the first such send that still has no definite answer, ``absent_since`` the
-    first complete listing that showed nothing of it.
+    nothing was done. ``unknown_since`` is the first such send that still has no definite answer, ``settling`` how that
+    answer is to be learned. ``absent_since`` is the first complete listing that showed nothing of it and counts:
+    before ``may_appear_until`` none does. ``expired_at`` is when its customer's time was over, and we began to let it
+    go.
     """
 
     number: int
@@ -83,6 +70,9 @@ class Attempt:
     exposed: bool = False
     unknown_since: datetime | None = None
     absent_since: datetime | None = None
+    settling: Settling = Settling.RESEND
+    may_appear_until: datetime | None = None
+    expired_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +122,28 @@ class Payment:
         unnamed = next((attempt for attempt in self.attempts if attempt.charge_id is None), None)
         return self.last_attempt if unnamed is None and money else unnamed
 
+    def about(self, verdict: Verdict) -> Attempt | None:
+        """Return the attempt that a verdict not asked for by any of them is about; None where it is no news of any.
+
+        A refusal without a charge (the customer failed to identify themselves) carries nothing that tells attempts
+        apart: while the last one is still to be heard of, one that reads like an earlier attempt's is that one's.
+        """
+        last = self.last_attempt
+        if verdict.charge_id is None and verdict.decline is not None and last is not None and last.state in _UNHEARD:
+            for earlier in self.attempts[:-1]:
+                refused = earlier.decline if earlier.charge_id is None else None
+                if refused is not None and refused.code == verdict.decline.code:
+                    return earlier
+        return self.owner_of(verdict.charge_id, money=verdict.outcome in MOVED_MONEY)
+
+    def overdue(self, now: datetime) -> Attempt | None:
+        """Return the attempt whose customer has had all the time there was, if there is one."""
+        for attempt in self.attempts:
+            ends = attempt.action.expires_at if attempt.action is not None else None
+            if attempt.state is AttemptState.REQUIRES_ACTION and ends is not None and ends <= now:
+                return attempt
+        return None
+
 
 @dataclass(frozen=True, slots=True)
 class Fact:
@@ -145,10 +157,14 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class Advance:
-    """A payment after a happening, and what became true by it (nothing, where nothing changed)."""
+    """A payment after a happening, and what became true by it (nothing, where nothing changed).
+
+    ``alarm`` says what a person must see of it, if anything.
+    """
 
     payment: Payment
     facts: tuple[Fact, ...] = ()
+    alarm: str | None = None
 
 
 def accept(payment: Payment, *, claimed: bool, now: datetime) -> Advance:
@@ -187,40 +203,65 @@ def claim(payment: Payment, number: int, now: datetime) -> Advance:
     return _settle(payment, after, Cause(Source.TIMER, "claim"), now)
 
 
+def try_again(payment: Payment, now: datetime) -> Advance:
+    """Return a failed payment with a further attempt, claimed by whoever is about to send it, and its announcement."""
+    assert payment.state is PaymentState.FAILED
+    state = move(AttemptState.QUEUED, AttemptHappening.CLAIMED)
+    attempt = Attempt(number=len(payment.attempts) + 1, state=state, exposed=True, unknown_since=now)
+    asked = replace(payment, attempts=(*payment.attempts, attempt), retry_at=None, checks=0)
+    said = replace(asked, state=_derive(asked, now), version=payment.version + 1, next_check_at=now + CLAIM)
+    cause = Cause(Source.ORDER, payment.event_id)
+    return Advance(said, (Fact(FactName.PAYMENT_REQUESTED, said, now, cause),))
+
+
 def hear(payment: Payment, number: int, verdict: Verdict, now: datetime) -> Advance:
     """Return the payment after hearing a verdict on one of its attempts.
 
     A verdict that only repeats what is known changes no state and says nothing; it may still teach us the processor's
-    names for the payment and its charge, and a look-up or an unknown answer sets the next time to look.
+    names for the payment and its charge, and a look-up or an unknown answer sets the next time to look. One that
+    contradicts what was asked for raises an alarm: money of another amount is recorded as it is, money of another
+    currency is nothing that we could record.
     """
+    alarm = _contradiction(payment, verdict)
+    if verdict.currency not in (None, payment.money.currency):
+        return Advance(payment if payment.state in FINAL else _looked_at(payment, now), alarm=alarm)
     attempt = payment.attempts[number - 1]
     state = move(attempt.state, verdict.outcome)
+    known = _learned(attempt, verdict, now)
+    if verdict.absent and attempt.absent_since is not None and now - attempt.absent_since >= ABSENCE_PROOF:
+        return give_up(payment, number, NEVER_ARRIVED, verdict.cause, now)
     named = replace(payment, intent_id=payment.intent_id or verdict.intent_id)
-    known = replace(attempt, charge_id=attempt.charge_id or verdict.charge_id)
-    if not verdict.executed:
-        known = replace(known, exposed=False, unknown_since=None)
-    if verdict.absent:
-        if known.absent_since is not None and now - known.absent_since >= ABSENCE_PROOF:
-            return give_up(payment, number, NEVER_ARRIVED, verdict.cause, now)
-        known = replace(known, absent_since=known.absent_since or now)
     if state is attempt.state:
         after = _with_attempt(named, known)
-        looked = verdict.outcome is AttemptHappening.UNKNOWN or verdict.cause.source is Source.LOOK_UP
-        return _settle(payment, _looked_at(after, now) if looked else after, verdict.cause, now)
-    definite = state is not AttemptState.SENT
-    moved = replace(
-        known,
-        state=state,
-        charge_id=verdict.charge_id or known.charge_id,  # the charge that moved it
-        decline=verdict.decline,
-        action=verdict.action,
-        unknown_since=None if definite else known.unknown_since or now,
-        absent_since=None,
-    )
-    after = replace(_with_attempt(named, moved), checks=QUIET_LOOKS if definite else 0)
-    if verdict.amount_captured is not None:
-        after = replace(after, amount_captured=verdict.amount_captured)
-    return _settle(payment, _looked_at(after, now), verdict.cause, now)
+        if known.settling in _ASKING and attempt.settling not in _ASKING:
+            after = replace(after, checks=0, next_check_at=now)  # ask at once what sending could not tell
+        elif verdict.outcome is AttemptHappening.UNKNOWN or verdict.cause.source is Source.LOOK_UP:
+            after = _looked_at(after, now)
+        return replace(_settle(payment, after, verdict.cause, now), alarm=alarm)
+    after = _moved(named, known, state, verdict, now)
+    return replace(_settle(payment, after, verdict.cause, now), alarm=alarm)
+
+
+def answered(payment: Payment, number: int, verdict: Verdict, now: datetime) -> Advance:
+    """Return the payment after the processor answered a request of ours about one of its attempts.
+
+    What it answers with may be money that an earlier attempt brought after all: then that one has it, and this one,
+    which the processor refused because of it, was never tried.
+    """
+    owners = (attempt for attempt in payment.attempts if attempt.charge_id is not None)
+    owner = next((attempt for attempt in owners if attempt.charge_id == verdict.charge_id), None)
+    if owner is None or owner.number == number or verdict.outcome not in MOVED_MONEY:
+        return hear(payment, number, verdict, now)
+    first = hear(payment, owner.number, verdict, now)
+    second = hear(first.payment, number, Verdict(AttemptHappening.CANCELED, verdict.cause), now)
+    return Advance(second.payment, first.facts + second.facts, first.alarm)
+
+
+def expire(payment: Payment, number: int, now: datetime) -> Advance:
+    """Return the payment about to be let go by whoever now holds it for a claim: its customer's time is over."""
+    attempt = payment.attempts[number - 1]
+    marked = replace(attempt, expired_at=attempt.expired_at or now)
+    return Advance(replace(_with_attempt(payment, marked), checks=0, next_check_at=now + CLAIM))
 
 
 def give_up(payment: Payment, number: int, decline: Decline, cause: Cause, now: datetime) -> Advance:
@@ -236,6 +277,55 @@ def look_at(payment: Payment, now: datetime) -> Advance:
 def ask_soon(payment: Payment, intent_id: str | None, now: datetime) -> Advance:
     """Return the payment, due to be asked about now: a hint came that it moved, but not how."""
     return Advance(replace(payment, intent_id=payment.intent_id or intent_id, next_check_at=now))
+
+
+def _contradiction(payment: Payment, verdict: Verdict) -> str | None:
+    """Return in what a verdict contradicts what was asked for, if it does."""
+    captured, asked = verdict.amount_captured, payment.money.amount
+    if verdict.currency not in (None, payment.money.currency):
+        return "the processor speaks of another currency than was asked for"
+    in_part = payment.capture_method is CaptureMethod.MANUAL and captured is not None and captured < asked
+    if captured is not None and captured != asked and not in_part:
+        return "the processor took another amount than was asked for"
+    return verdict.alarm
+
+
+def _learned(attempt: Attempt, verdict: Verdict, now: datetime) -> Attempt:
+    """Return the attempt with everything a verdict teaches of it, but for its state."""
+    known = replace(attempt, charge_id=attempt.charge_id or verdict.charge_id)
+    if verdict.outcome is AttemptHappening.UNKNOWN and verdict.cause.source is Source.ANSWER:
+        known = replace(known, settling=verdict.settling if attempt.state in _UNHEARD else known.settling)
+    if verdict.lingers:
+        known = replace(known, may_appear_until=now + LATE_EFFECT)
+    if not verdict.executed:
+        known = replace(known, exposed=False, unknown_since=None)
+    if verdict.absent and (known.may_appear_until is None or now >= known.may_appear_until):
+        known = replace(known, absent_since=known.absent_since or now)
+    return known
+
+
+def _moved(payment: Payment, known: Attempt, state: AttemptState, verdict: Verdict, now: datetime) -> Payment:
+    """Return the payment with an attempt in another state, and its next look set."""
+    definite = state is not AttemptState.SENT
+    action = verdict.action
+    if verdict.outcome is AttemptHappening.ACTION:
+        action = action or Action(url="")  # how is not known, until when is
+        action = replace(action, expires_at=action.expires_at or now + ACTION_LIFE)
+    moved = replace(
+        known,
+        state=state,
+        charge_id=verdict.charge_id or known.charge_id,  # the charge that moved it
+        decline=verdict.decline,
+        action=action,
+        unknown_since=None if definite else known.unknown_since or now,
+        absent_since=None,
+        settling=Settling.RESEND if definite else known.settling,
+        may_appear_until=None,
+    )
+    after = replace(_with_attempt(payment, moved), checks=QUIET_LOOKS if definite else 0)
+    if verdict.amount_captured is not None:
+        after = replace(after, amount_captured=verdict.amount_captured)
+    return _looked_at(after, now)
 
 
 def _settle(before: Payment, after: Payment, cause: Cause, now: datetime) -> Advance:
@@ -264,12 +354,25 @@ def _began_processing(before: Payment, after: Payment) -> bool:
 
 def _looked_at(payment: Payment, now: datetime) -> Payment:
     """Return the payment with one more look counted and the next one set."""
-    wait = LOOK_UPS_AFTER[payment.checks] if payment.checks < len(LOOK_UPS_AFTER) else LOOK_UP_EVERY
-    # Doubt is to be seen when it begins, and absence to be proven as soon as it can be.
-    marks = [attempt.unknown_since + DOUBT_AFTER for attempt in payment.attempts if attempt.unknown_since is not None]
-    marks += [attempt.absent_since + ABSENCE_PROOF for attempt in payment.attempts if attempt.absent_since is not None]
-    due = min([now + wait, *(moment for moment in marks if moment > now)])
-    return replace(payment, checks=payment.checks + 1, next_check_at=due)
+    last = payment.last_attempt
+    wait = wait_before(Settling.RESEND if last is None else last.settling, payment.checks, payment.id)
+    marks = [moment for attempt in payment.attempts for moment in _marks(attempt) if moment > now]
+    return replace(payment, checks=payment.checks + 1, next_check_at=min([now + wait, *marks]))
+
+
+def _marks(attempt: Attempt) -> list[datetime]:
+    """Return when an attempt is to be looked at whatever the schedule says.
+
+    Doubt is to be seen when it begins, absence to be proven as soon as it can be, and who left to be let go in time.
+    """
+    ends = attempt.action.expires_at if attempt.action is not None else None
+    moments = (
+        attempt.unknown_since + DOUBT_AFTER if attempt.unknown_since is not None else None,
+        attempt.absent_since + ABSENCE_PROOF if attempt.absent_since is not None else None,
+        attempt.may_appear_until,
+        ends if attempt.state is AttemptState.REQUIRES_ACTION else None,
+    )
+    return [moment for moment in moments if moment is not None]
 
 
 def _with_attempt(payment: Payment, attempt: Attempt) -> Payment:
@@ -288,6 +391,9 @@ def _standings(payment: Payment, now: datetime) -> set[Standing]:
     attempts, last = payment.attempts, payment.last_attempt
     standings = {_ANY[attempt.state] for attempt in attempts if attempt.state in _ANY}
     holds = {
+        Standing.STOPPED: any(
+            attempt.state is AttemptState.SENT and attempt.settling is Settling.STOP for attempt in attempts
+        ),
         Standing.UNKNOWN_TOO_LONG: any(
             attempt.unknown_since is not None and now - attempt.unknown_since >= DOUBT_AFTER for attempt in attempts
         ),
@@ -302,6 +408,12 @@ def _standings(payment: Payment, now: datetime) -> set[Standing]:
     }
     return standings | {standing for standing, true in holds.items() if true}
 
+
+_UNHEARD: Final = frozenset({AttemptState.QUEUED, AttemptState.SENT})
+"""Where nothing definite was heard of an attempt yet."""
+
+_ASKING: Final = frozenset({Settling.ASK, Settling.STOP})
+"""Where an outcome is learned without sending again."""
 
 _ANY: Final = {
     AttemptState.CAPTURED: Standing.ANY_CAPTURED,

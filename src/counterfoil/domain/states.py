@@ -190,6 +190,7 @@ class Standing(StrEnum):
     ANY_CAPTURED = "any attempt captured"
     ANY_AUTHORIZED = "any attempt authorized"
     ANY_REQUIRES_ACTION = "any attempt requires action"
+    STOPPED = "an attempt sent, and stopped because its key was used for another request"
     UNKNOWN_TOO_LONG = "an attempt sent, and its outcome unknown for 15 minutes"
     ANY_OPEN = "any attempt processing or sent"
     RETRY_AHEAD = "a further attempt queued, or a retry scheduled"
@@ -203,6 +204,7 @@ PAYMENT_RULES: Final[tuple[tuple[Standing, PaymentState], ...]] = (
     (Standing.ANY_CAPTURED, PaymentState.SUCCEEDED),
     (Standing.ANY_AUTHORIZED, PaymentState.AUTHORIZED),
     (Standing.ANY_REQUIRES_ACTION, PaymentState.REQUIRES_ACTION),
+    (Standing.STOPPED, PaymentState.IN_DOUBT),
     (Standing.UNKNOWN_TOO_LONG, PaymentState.IN_DOUBT),
     (Standing.ANY_OPEN, PaymentState.PROCESSING),
     (Standing.RETRY_AHEAD, PaymentState.PROCESSING),

@@ -21,6 +21,16 @@ class Source(StrEnum):
     TIMER = "timer"  # time passed and nothing was heard
 
 
+@unique
+class Settling(StrEnum):
+    """How an outcome that is not known is to be learned."""
+
+    RESEND = "resend"  # the same request under the same key: its answer is the first one's
+    RETRY = "retry"  # the same, soon, and then ever more slowly: this send was turned away before any work
+    ASK = "ask"  # to send again could tell nothing more, so the processor is asked what became of it
+    STOP = "stop"  # the same, and something is wrong that a person must see: in doubt at once
+
+
 @dataclass(frozen=True, slots=True)
 class Cause:
     """Why a fact became true: no state changes without one."""
@@ -59,7 +69,10 @@ class Decline:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """What the customer must do before the attempt can go on."""
+    """What the customer must do, and until when, before the attempt can go on.
+
+    ``expires_at`` is None where the processor names no end: then it is ours, set when the action is heard of.
+    """
 
     url: str
     expires_at: datetime | None = None
@@ -69,11 +82,15 @@ class Action:
 class Verdict:
     """One thing heard of one attempt.
 
-    ``outcome`` is any happening but ``claimed``. ``amount_captured`` is in minor units and set with a capture.
-    ``intent_id`` and ``charge_id`` are the processor's names for the payment and for this attempt's charge, where it
-    gave them. ``executed`` is False where it is certain that no request of ours was carried out: an unknown outcome is
-    then no reason to doubt. ``absent`` is set where a complete listing of what could have become of the attempt shows
-    nothing. ``alarm`` is set where the answer shows a mistake of ours that a person must see.
+    ``outcome`` is any happening but ``claimed``. ``amount_captured`` is in minor units of ``currency`` and set with a
+    capture. ``intent_id`` and ``charge_id`` are the processor's names for the payment and for this attempt's charge,
+    where it gave them.
+
+    Of an unknown outcome, ``settling`` says how to learn it. ``executed`` is False where it is certain that no request
+    of ours was carried out: then there is no reason to doubt. ``lingers`` is set where what was sent may still be
+    carried out long after this answer. ``absent`` is set where a complete listing of what could have become of the
+    attempt shows nothing. ``key_refused`` is set where the processor does not accept our credentials. ``alarm`` says
+    what a person must see.
     """
 
     outcome: AttemptHappening
@@ -83,8 +100,12 @@ class Verdict:
     amount_captured: int | None = None
     decline: Decline | None = None
     action: Action | None = None
+    currency: str | None = None
+    settling: Settling = Settling.RESEND
     executed: bool = True
+    lingers: bool = False
     absent: bool = False
+    key_refused: bool = False
     alarm: str | None = None
 
     def __post_init__(self) -> None:

@@ -7,8 +7,9 @@ from uuid import UUID
 
 from counterfoil.domain.errors import CounterfoilError, IdempotencyKeyReused, InProgress, OrderHasPayment, Unavailable
 from counterfoil.domain.order import Order
-from counterfoil.domain.payment import CLAIM, Payment, accept
+from counterfoil.domain.payment import Payment, accept
 from counterfoil.domain.request import Request
+from counterfoil.domain.schedule import CLAIM
 from counterfoil.domain.states import AttemptState
 from counterfoil.runtime.ids import Ids
 from counterfoil.runtime.retry import again_on

@@ -11,15 +11,17 @@ from uuid import UUID
 
 import structlog
 
-from counterfoil.domain.payment import CLAIM, NEVER_SENT, NEVER_SENT_FOR, Advance, Payment, claim, give_up, hear
+from counterfoil.domain.payment import NEVER_SENT, Advance, Payment, answered, claim, give_up
 from counterfoil.domain.request import Request
+from counterfoil.domain.schedule import CLAIM, NEVER_SENT_FOR
 from counterfoil.domain.verdict import Cause, Source, Verdict
 from counterfoil.processors.port import Processor
+from counterfoil.runtime.alarms import alarm
 from counterfoil.runtime.ids import Ids
-from counterfoil.runtime.metrics import ALARMS, PROCESSOR_CALLS
+from counterfoil.runtime.metrics import PROCESSOR_CALLS
 from counterfoil.runtime.retry import again_on
 from counterfoil.store import payments
-from counterfoil.store.payments import Claim
+from counterfoil.store.payments import Claim, Claimant
 from counterfoil.store.pool import RIVALRY, Pool, unavailable_when_down
 
 MOST_AT_ONCE: Final = 50
@@ -47,21 +49,27 @@ class Heard:
     verdict: Verdict
 
 
-async def claim_due(pool: Pool, ids: Ids, owner: str, now: datetime, most: int = MOST_AT_ONCE) -> list[Sending]:
+async def claim_due(
+    pool: Pool,
+    ids: Ids,
+    claimant: Claimant,
+    now: datetime,
+    most: int = MOST_AT_ONCE,
+) -> list[Sending]:
     """Claim up to ``most`` attempts whose time to be sent has come, first or again; return what to send.
 
     One whose key has grown too old is never sent any more, only looked for (`reconcile`); one that could not be sent
-    for three days is given up.
+    for three days is given up. Nothing is claimed while the claimant's key is paused.
     """
     async with unavailable_when_down(), pool.acquire() as connection, connection.transaction():
-        due = (await payments.lock_due_to_send(connection, now, most)).values()
+        due = (await payments.lock_due_to_send(connection, now, most, claimant.credential)).values()
         lost = [held for held in due if _is_given_up(held.payment, now)]
         fresh = [held for held in due if not _is_given_up(held.payment, now)]
         advances = [claim(held.payment, len(held.kept), now) for held in fresh]
         timer = Cause(Source.TIMER, "never sent")
         advances += [give_up(held.payment, len(held.kept), NEVER_SENT, timer, now) for held in lost]
         wanted = [(held.payment.id, len(held.kept)) for held in fresh]
-        claims = await payments.claim_attempts(connection, wanted, owner, now, now + CLAIM) if wanted else {}
+        claims = await payments.claim_attempts(connection, wanted, claimant.name, now, now + CLAIM) if wanted else {}
         await payments.write(connection, advances, ids, now)
     return [
         Sending(
@@ -79,9 +87,6 @@ async def call(processor: Processor, sending: Sending) -> Heard:
     """Send the attempt's request and return what was heard. Holds no transaction and no connection."""
     verdict = await processor.send(sending.request, again=sending.again)
     PROCESSOR_CALLS.labels("send", verdict.outcome.value).inc()
-    if verdict.alarm is not None:
-        ALARMS.labels("authorize").inc()
-        _log.error("authorize.alarm", payment_id=str(sending.payment_id), attempt=sending.number, alarm=verdict.alarm)
     return Heard(sending, verdict)
 
 
@@ -107,9 +112,12 @@ async def _record(pool: Pool, ids: Ids, heard: Sequence[Heard], now: datetime) -
             if current.kept[sending.number - 1].fence != sending.claim.fence:
                 _log.warning("authorize.stale", payment_id=str(sending.payment_id), attempt=sending.number)
                 continue
-            moved[sending.payment_id] = hear(current.payment, sending.number, one.verdict, now)
+            moved[sending.payment_id] = answered(current.payment, sending.number, one.verdict, now)
         released = frozenset((one.sending.payment_id, one.sending.number) for one in heard)
         await payments.write(connection, list(moved.values()), ids, now, released=released)
+    for payment_id, advance in moved.items():
+        if advance.alarm is not None:
+            alarm("authorize", "alarm", payment_id=str(payment_id), why=advance.alarm)
     return [
         moved[payment_id].payment if payment_id in moved else held[payment_id].payment
         for payment_id in (one.sending.payment_id for one in heard)

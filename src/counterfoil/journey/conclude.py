@@ -10,10 +10,10 @@ import asyncpg
 import structlog
 
 from counterfoil.domain.payment import Advance, ask_soon, hear
-from counterfoil.domain.states import MOVED_MONEY, AttemptState
+from counterfoil.domain.states import AttemptState, PaymentState
 from counterfoil.processors.port import NotAnEvent, NoticeReader, Silence, Word
+from counterfoil.runtime.alarms import alarm
 from counterfoil.runtime.ids import Ids
-from counterfoil.runtime.metrics import ALARMS
 from counterfoil.store import notices, payments
 from counterfoil.store.notices import NoticeState, Settled, Taken
 from counterfoil.store.pool import RIVALRY, UNREACHABLE, Connection, Pool, unavailable_when_down
@@ -82,8 +82,7 @@ async def _alone(pool: Pool, notice: Taken, outcome: _Batch, ids: Ids, now: date
     except (*UNREACHABLE, *RIVALRY, asyncpg.LockNotAvailableError):
         raise  # not this notice's fault: it waits on
     except Exception as error:  # noqa: BLE001 - the culprit is parked, whatever it brings about
-        ALARMS.labels("conclude").inc()
-        _log.error("conclude.unrecordable", event_id=notice.id.event_id, why=type(error).__name__)
+        alarm("conclude", "unrecordable", event_id=notice.id.event_id, why=type(error).__name__)
         batch = _Batch(outcome.reader, outcome.livemode)
         batch.settled.append(Settled(notice.id, NoticeState.PARKED, f"cannot be recorded ({type(error).__name__})"))
         async with pool.acquire() as connection:
@@ -102,8 +101,7 @@ def _word(notice: Taken, batch: _Batch) -> Word | None:
     try:
         word = batch.reader.read(notice.body)
     except NotAnEvent as error:
-        ALARMS.labels("conclude").inc()
-        _log.error("conclude.unreadable", event_id=notice.id.event_id, why=str(error))
+        alarm("conclude", "unreadable", event_id=notice.id.event_id, why=str(error))
         batch.settled.append(Settled(notice.id, NoticeState.PARKED, str(error)))
         return None
     if isinstance(word, Silence):
@@ -137,23 +135,25 @@ async def _advance(
 def _hear(notice: Taken, word: Word, so_far: Advance, batch: _Batch, now: datetime) -> Settled:
     payment = so_far.payment
     if payment.intent_id is not None and word.intent_id is not None and payment.intent_id != word.intent_id:
-        ALARMS.labels("conclude").inc()
-        _log.error("conclude.impostor", event_id=notice.id.event_id, payment_id=str(payment.id))
+        alarm("conclude", "impostor", event_id=notice.id.event_id, payment_id=str(payment.id))
         why = "its metadata names a payment that belongs to another intent"
         return Settled(notice.id, NoticeState.PARKED, why, payment.id)
     if word.verdict is None:
         batch.moved[payment.id] = Advance(ask_soon(payment, word.intent_id, now).payment, so_far.facts)
         why = "written in another API version: its object is asked for"
         return Settled(notice.id, NoticeState.DONE, why, payment.id)
-    attempt = payment.owner_of(word.charge_id, money=word.verdict.outcome in MOVED_MONEY)
+    attempt = payment.about(word.verdict)
     if attempt is None:
         return Settled(notice.id, NoticeState.DONE, "about a charge that no attempt owns", payment.id)
     if attempt.state is AttemptState.CAPTURED and word.charge_id not in (None, attempt.charge_id):
-        ALARMS.labels("conclude").inc()
-        _log.error("conclude.second_charge", event_id=notice.id.event_id, payment_id=str(payment.id))
+        alarm("conclude", "second_charge", event_id=notice.id.event_id, payment_id=str(payment.id))
         why = "about a second charge of a payment that has its money"
         return Settled(notice.id, NoticeState.PARKED, why, payment.id)
     advance = hear(payment, attempt.number, word.verdict, now)
+    if advance.alarm is not None:
+        alarm("conclude", "contradiction", event_id=notice.id.event_id, payment_id=str(payment.id), why=advance.alarm)
+        if advance.payment.state is not PaymentState.SUCCEEDED:
+            return Settled(notice.id, NoticeState.PARKED, advance.alarm, payment.id)
     batch.moved[payment.id] = Advance(advance.payment, so_far.facts + advance.facts)
     return Settled(notice.id, NoticeState.DONE, None, payment.id)
 

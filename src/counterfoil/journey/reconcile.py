@@ -5,25 +5,30 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from counterfoil.domain.payment import CLAIM, Advance, Payment, hear, look_at
-from counterfoil.domain.states import MOVED_MONEY
+from counterfoil.domain.payment import Advance, Payment, answered, hear, look_at
+from counterfoil.domain.schedule import CLAIM
+from counterfoil.domain.states import MOVED_MONEY, AttemptHappening, AttemptState
 from counterfoil.domain.verdict import Verdict
 from counterfoil.processors.port import Processor
+from counterfoil.runtime.alarms import alarm
 from counterfoil.runtime.ids import Ids
 from counterfoil.runtime.metrics import PROCESSOR_CALLS
 from counterfoil.runtime.retry import again_on
 from counterfoil.store import payments
-from counterfoil.store.payments import Trace
+from counterfoil.store.payments import Claimant, Trace
 from counterfoil.store.pool import RIVALRY, Pool, unavailable_when_down
 
 MOST_AT_ONCE: Final = 50
 """Look-ups one worker has under way at a time."""
 
 
-async def claim_due(pool: Pool, now: datetime, most: int = MOST_AT_ONCE) -> list[Trace]:
-    """Take up to ``most`` payments whose time to be asked about has come; no other worker asks about them meanwhile."""
+async def claim_due(pool: Pool, claimant: Claimant, now: datetime, most: int = MOST_AT_ONCE) -> list[Trace]:
+    """Take up to ``most`` payments whose time to be asked about has come; no other worker asks about them meanwhile.
+
+    Nothing is taken while the claimant's key is paused.
+    """
     async with unavailable_when_down(), pool.acquire() as connection:
-        return await payments.claim_due_to_ask(connection, now, now + CLAIM, most)
+        return await payments.claim_due_to_ask(connection, now, now + CLAIM, most, claimant.credential)
 
 
 async def ask(processor: Processor, trace: Trace) -> tuple[UUID, Verdict]:
@@ -47,8 +52,19 @@ async def _record(pool: Pool, ids: Ids, heard: Mapping[UUID, Verdict], now: date
         held = await payments.lock(connection, heard)
         moved = [_hear(one.payment, heard[payment_id], now) for payment_id, one in held.items()]
         await payments.write(connection, moved, ids, now)
+    for advance in moved:
+        if advance.alarm is not None:
+            alarm("reconcile", "alarm", payment_id=str(advance.payment.id), why=advance.alarm)
 
 
 def _hear(payment: Payment, verdict: Verdict, now: datetime) -> Advance:
-    attempt = payment.owner_of(verdict.charge_id, money=verdict.outcome in MOVED_MONEY)
-    return look_at(payment, now) if attempt is None else hear(payment, attempt.number, verdict, now)
+    attempt, last = payment.about(verdict), payment.last_attempt
+    if attempt is None:
+        return look_at(payment, now)
+    if last is not None and attempt.number < last.number and last.state is AttemptState.SENT:
+        if verdict.outcome in MOVED_MONEY:
+            return answered(payment, last.number, verdict, now)
+        # The intent stands as an earlier attempt left it: of the last one there is no trace.
+        verdict = Verdict(AttemptHappening.UNKNOWN, verdict.cause, verdict.intent_id, absent=True)
+        attempt = last
+    return hear(payment, attempt.number, verdict, now)

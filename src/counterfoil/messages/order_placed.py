@@ -7,7 +7,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstrai
 from counterfoil.domain.money import LARGEST_AMOUNT, Money
 from counterfoil.domain.order import Item, Mandate, Order
 from counterfoil.domain.payment import CaptureMethod
-from counterfoil.messages.field_types import ExternalId, Metadata
+from counterfoil.messages.field_types import ExternalId, Metadata, WebAddress
 
 
 class PlacedItem(BaseModel):
@@ -46,7 +46,7 @@ class OrderPlaced(BaseModel):
     off_session: bool = False
     mandate: ExternalId | PlacedMandate | None = None
     capture_method: Literal["automatic", "manual"] = "automatic"
-    return_url: Annotated[str, StringConstraints(max_length=2048, pattern=r"^https?://[\x21-\x7e]+$")] | None = None
+    return_url: WebAddress | None = None
     metadata: Metadata = {}
     schema_version: Annotated[str, StringConstraints(max_length=20)] | None = None
 
@@ -65,17 +65,15 @@ class OrderPlaced(BaseModel):
             items=tuple(Item(item.sku, item.quantity) for item in self.items),
             locale=self.locale,
             off_session=self.off_session,
-            mandate=self._mandate(),
+            mandate=mandate_of(self.mandate),
             capture_method=CaptureMethod(self.capture_method),
             return_url=self.return_url,
             metadata=self.metadata,
         )
 
-    def _mandate(self) -> Mandate | None:
-        if isinstance(self.mandate, PlacedMandate):
-            return Mandate(
-                accepted_at=self.mandate.accepted_at,
-                ip_address=self.mandate.ip_address,
-                user_agent=self.mandate.user_agent,
-            )
-        return Mandate(id=self.mandate) if self.mandate is not None else None
+
+def mandate_of(given: str | PlacedMandate | None) -> Mandate | None:
+    """Return the mandate that an id, or a consent as it was given, stands for."""
+    if isinstance(given, PlacedMandate):
+        return Mandate(accepted_at=given.accepted_at, ip_address=given.ip_address, user_agent=given.user_agent)
+    return Mandate(id=given) if given is not None else None

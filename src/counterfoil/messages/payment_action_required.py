@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Self
 
 from counterfoil.domain.payment import Fact
+from counterfoil.domain.states import AttemptState
 from counterfoil.messages.envelope import FactMessage, common
 
 
@@ -17,7 +18,8 @@ class PaymentActionRequired(FactMessage):
     @classmethod
     def of(cls, fact: Fact) -> Self:
         """Return the message that tells this fact."""
-        action = next((attempt.action for attempt in fact.payment.attempts if attempt.action is not None), None)
+        waiting = (one for one in fact.payment.attempts if one.state is AttemptState.REQUIRES_ACTION)
+        action = next((attempt.action for attempt in waiting), None)
         return cls(
             **common(fact),
             url=action.url if action else "",

@@ -18,7 +18,8 @@ REASONS: Final[Mapping[Source, str]] = MappingProxyType(
         Source.TIMER: "EXPIRED",
     },
 )
-"""What ended the payment, by how it became known."""
+"""What ended the payment, by how it became known. What we let go because its time was over has expired, whoever says
+first that it is gone."""
 
 
 class PaymentCanceled(FactMessage):
@@ -30,4 +31,6 @@ class PaymentCanceled(FactMessage):
     @classmethod
     def of(cls, fact: Fact) -> Self:
         """Return the message that tells this fact."""
-        return cls(**common(fact), reason=REASONS[fact.cause.source], canceled_at=fact.at)
+        last = fact.payment.last_attempt
+        source = Source.TIMER if last is not None and last.expired_at is not None else fact.cause.source
+        return cls(**common(fact), reason=REASONS[source], canceled_at=fact.at)

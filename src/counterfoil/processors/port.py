@@ -49,9 +49,13 @@ class Word:
 
 
 class Processor(Protocol):
-    """Somebody who moves money. None of its methods raises for what the processor answers: unknown is a verdict."""
+    """Somebody who moves money. None of its methods raises for what the processor answers: unknown is a verdict.
+
+    ``credential`` is a digest of the key in use: it tells keys apart and gives none away.
+    """
 
     livemode: bool
+    credential: str
 
     async def request_for(self, payment_id: UUID, order: Order) -> Request:
         """Return the request that asks for the first attempt of this payment.
@@ -61,13 +65,16 @@ class Processor(Protocol):
             Unavailable: the processor had to be asked about the method and did not answer.
         """
 
-    async def request_again(self, intent_id: str, number: int, order: Order) -> Request:
-        """Return the request for a further attempt at the payment that the processor knows by this name.
+    async def request_again(self, payment_id: UUID, intent_id: str | None, number: int, order: Order) -> Request:
+        """Return the request for a further attempt at a payment, which the processor knows by this name if it has one.
 
         Raises:
             MethodRefused: the payment method cannot be used for this order.
             Unavailable: the processor had to be asked about the method and did not answer.
         """
+
+    def cancellation(self, intent_id: str, event_id: str, number: int) -> Request:
+        """Return the request to let a payment go; ``number`` counts such requests of one payment."""
 
     async def send(self, request: Request, *, again: bool) -> Verdict:
         """Send a stored request and return what was heard.
@@ -80,6 +87,9 @@ class Processor(Protocol):
 
     async def look_up(self, intent_id: str) -> Verdict:
         """Ask how a payment stands, by the processor's own name for it."""
+
+    async def admits_us(self) -> bool:
+        """Return whether the processor takes our credentials; False as well where it does not answer."""
 
     async def find(self, payment_id: UUID, first_sent_at: datetime, last_sent_at: datetime) -> Verdict:
         """Look for a payment whose name was never learned, among all that were made while it was being sent.

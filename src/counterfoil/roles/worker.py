@@ -12,27 +12,32 @@ from counterfoil.config import Mode, Settings
 from counterfoil.domain.errors import Unavailable
 from counterfoil.domain.payment import Payment
 from counterfoil.domain.verdict import Verdict
-from counterfoil.journey import authorize, conclude, reconcile
+from counterfoil.journey import authorize, conclude, reconcile, void
 from counterfoil.journey.authorize import Heard, Sending
+from counterfoil.journey.void import Letting
 from counterfoil.processors.port import NoticeReader, Processor
 from counterfoil.processors.stripe import notices as stripe_notices
 from counterfoil.processors.stripe.client import StripeProcessor
 from counterfoil.roles import probes
+from counterfoil.roles.pausing import Pausing
 from counterfoil.roles.serving import serve
 from counterfoil.roles.tending import database_check, tended
 from counterfoil.roles.world import World, open_world, owner_name
+from counterfoil.runtime.alarms import alarm
 from counterfoil.runtime.batching import Batcher
 from counterfoil.runtime.metrics import (
-    ALARMS,
+    AMOUNT_IN_DOUBT,
+    IN_DOUBT,
     NOTICES_CONCLUDED,
     NOTICES_WAITING,
     OLDEST_NOTICE_SECONDS,
+    OLDEST_OPEN_SECONDS,
     REGISTRY,
 )
 from counterfoil.runtime.shutdown import Shutdown
-from counterfoil.store import notices
+from counterfoil.store import notices, payments
 from counterfoil.store.listening import Bell, listening
-from counterfoil.store.payments import Trace
+from counterfoil.store.payments import Claimant, Trace
 from counterfoil.store.pool import SPLITTING, unavailable_when_down
 
 IDLE_SECONDS: Final = 1.0
@@ -57,8 +62,11 @@ class Bench:
     """What the worker works with, and the calls it has under way."""
 
     def __init__(self, world: World, processor: Processor, reader: NoticeReader, owner: str) -> None:
-        self._world, self._processor, self._reader, self._owner = world, processor, reader, owner
-        self._calls: dict[str, set[asyncio.Task[None]]] = {"send": set(), "ask": set()}
+        self._world, self._processor, self._reader = world, processor, reader
+        self._claimant = Claimant(owner, processor.credential)
+        self._calls: dict[str, set[asyncio.Task[None]]] = {"send": set(), "ask": set(), "let go": set()}
+        self._currencies: set[str] = set()
+        self.pausing = Pausing(world, processor)
         self._sent: Batcher[Heard, Payment] = Batcher(
             lambda heard: authorize.record(world.pool, world.ids, heard, world.clock.now()),
             linger_seconds=LINGER_SECONDS,
@@ -91,7 +99,7 @@ class Bench:
         world, free = self._world, authorize.MOST_AT_ONCE - len(self._calls["send"])
         if not free:
             return False
-        sendings = await authorize.claim_due(world.pool, world.ids, self._owner, world.clock.now(), free)
+        sendings = await authorize.claim_due(world.pool, world.ids, self._claimant, world.clock.now(), free)
         for sending in sendings:
             self._begin("send", sending.payment_id, self._send(sending))
         return len(sendings) == free
@@ -101,18 +109,34 @@ class Bench:
         world, free = self._world, reconcile.MOST_AT_ONCE - len(self._calls["ask"])
         if not free:
             return False
-        traces = await reconcile.claim_due(world.pool, world.clock.now(), free)
+        traces = await reconcile.claim_due(world.pool, self._claimant, world.clock.now(), free)
         for trace in traces:
             self._begin("ask", trace.payment_id, self._ask(trace))
         return len(traces) == free
 
+    async def let_go_due(self) -> bool:
+        """Begin to let go what customers left, unless that is under way already; return whether there may be more."""
+        world = self._world
+        if self._calls["let go"]:
+            return False
+        lettings = await void.claim_due(world.pool, world.ids, self._processor, self._claimant, world.clock.now())
+        for letting in lettings:
+            self._begin("let go", letting.cancellation.payment_id, self._let_go(letting))
+        return False  # the next ones are begun when these have ended
+
     async def measure(self) -> bool:
         """Set the gauges that only the store can tell; there is never more."""
+        now = self._world.clock.now()
         async with unavailable_when_down(), self._world.pool.acquire() as connection:
             backlog = await notices.backlog(connection)
+            found = await payments.open_payments(connection)
         NOTICES_WAITING.set(backlog.waiting)
-        age = (self._world.clock.now() - backlog.oldest).total_seconds() if backlog.oldest else 0.0
-        OLDEST_NOTICE_SECONDS.set(age)
+        OLDEST_NOTICE_SECONDS.set((now - backlog.oldest).total_seconds() if backlog.oldest else 0.0)
+        OLDEST_OPEN_SECONDS.set(max(((now - one.oldest).total_seconds() for one in found), default=0.0))
+        self._currencies |= {one.currency for one in found}
+        for currency in self._currencies:  # those in doubt no longer are at nought, and not gone
+            IN_DOUBT.labels(currency).set(sum(one.doubted for one in found if one.currency == currency))
+            AMOUNT_IN_DOUBT.labels(currency).set(sum(one.amount_in_doubt for one in found if one.currency == currency))
         return False
 
     def under_way(self) -> list["asyncio.Task[None]"]:
@@ -126,18 +150,26 @@ class Bench:
             try:
                 await call
             except Exception as error:  # noqa: BLE001 - recorded here; the claim expires, and it is done again
-                ALARMS.labels("record").inc()
-                _log.error("worker.unrecorded", work=kind, payment_id=str(payment_id), why=type(error).__name__)
+                alarm("worker", "unrecorded", work=kind, payment_id=str(payment_id), why=type(error).__name__)
 
         task = asyncio.create_task(run())
         self._calls[kind].add(task)
         task.add_done_callback(self._calls[kind].discard)
 
     async def _send(self, sending: Sending) -> None:
-        await self._sent.submit(await authorize.call(self._processor, sending))
+        heard = await authorize.call(self._processor, sending)
+        await self.pausing.note(heard.verdict)
+        await self._sent.submit(heard)
 
     async def _ask(self, trace: Trace) -> None:
-        await self._asked.submit(await reconcile.ask(self._processor, trace))
+        payment_id, verdict = await reconcile.ask(self._processor, trace)
+        await self.pausing.note(verdict)
+        await self._asked.submit((payment_id, verdict))
+
+    async def _let_go(self, letting: Letting) -> None:
+        heard = await void.call(self._processor, letting)
+        await self.pausing.note(heard.verdict)
+        await void.record(self._world.pool, self._world.ids, [heard], self._world.clock.now())
 
     async def _record_asked(self, heard: Sequence[tuple[UUID, Verdict]]) -> list[None]:
         await reconcile.record(self._world.pool, self._world.ids, heard, self._world.clock.now())
@@ -156,11 +188,17 @@ async def run(settings: Settings, shutdown: Shutdown) -> None:
             return_url=settings.return_url,
         )
         bench = Bench(world, processor, stripe_notices, owner_name("worker", world.ids))
-        checks = probes.application([database_check(world)], REGISTRY, shutdown)
+        checks = probes.application([database_check(world), bench.pausing.check()], REGISTRY, shutdown)
         url = settings.database_url.reveal()
         async with listening(url, notices.CHANNEL, world.clock) as bell, asyncio.TaskGroup() as tasks:
             works = [tasks.create_task(_over_and_over("notices", bench.read_notices, world, bell, shutdown))]
-            for name, work in (("send", bench.send_due), ("ask", bench.ask_due), ("measure", bench.measure)):
+            for name, work in (
+                ("send", bench.send_due),
+                ("ask", bench.ask_due),
+                ("let go", bench.let_go_due),
+                ("probe", bench.pausing.probe),
+                ("measure", bench.measure),
+            ):
                 works.append(tasks.create_task(_over_and_over(name, work, world, Bell(), shutdown)))
             await serve(
                 checks,

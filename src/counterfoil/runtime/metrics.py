@@ -40,6 +40,28 @@ PROCESSOR_CALLS: Final = Counter(
     ["call", "outcome"],
     registry=REGISTRY,
 )
+PAUSED: Final = Gauge(
+    "counterfoil_processor_paused",
+    "Whether nothing is sent because the processor refuses our key.",
+    registry=REGISTRY,
+)
+IN_DOUBT: Final = Gauge(
+    "counterfoil_in_doubt_payments",
+    "Payments whose outcome has been unknown for too long.",
+    ["currency"],
+    registry=REGISTRY,
+)
+AMOUNT_IN_DOUBT: Final = Gauge(
+    "counterfoil_in_doubt_amount",
+    "What they ask for, in minor units.",
+    ["currency"],
+    registry=REGISTRY,
+)
+OLDEST_OPEN_SECONDS: Final = Gauge(
+    "counterfoil_oldest_open_payment_seconds",
+    "Age of the oldest payment that is not final.",
+    registry=REGISTRY,
+)
 ALARMS: Final = Counter(
     "counterfoil_alarms",
     "What a person must look at, by where it was noticed.",

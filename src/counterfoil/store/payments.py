@@ -8,11 +8,12 @@ from typing import Any, Final
 from uuid import UUID
 
 from counterfoil.domain.money import Money
-from counterfoil.domain.order import Order
-from counterfoil.domain.payment import KEY_LIFE, Advance, Attempt, CaptureMethod, Fact, Payment
+from counterfoil.domain.order import Mandate, Order
+from counterfoil.domain.payment import Advance, Attempt, CaptureMethod, Fact, Payment
 from counterfoil.domain.request import Request
+from counterfoil.domain.schedule import KEY_LIFE
 from counterfoil.domain.states import AttemptState, PaymentState
-from counterfoil.domain.verdict import Action, Decline, FailureReason
+from counterfoil.domain.verdict import Action, Decline, FailureReason, Settling
 from counterfoil.messages.spoken import message_of
 from counterfoil.runtime.ids import Ids
 from counterfoil.store import queries
@@ -31,6 +32,14 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
+class Claimant:
+    """Who claims: the process by its name, and the digest of the key it sends with (see `pauses`)."""
+
+    name: str
+    credential: str
+
+
+@dataclass(frozen=True, slots=True)
 class Arrival:
     """A payment about to be: what was asked for, how it stands, the request to send, and who is about to send it."""
 
@@ -42,12 +51,23 @@ class Arrival:
 
 
 @dataclass(frozen=True, slots=True)
+class Further:
+    """A payment's last attempt, about to be added: what it is paid with, the request, and who is about to send it."""
+
+    payment: Payment
+    payment_method: str
+    request: Request
+    claim: Claim
+
+
+@dataclass(frozen=True, slots=True)
 class Kept:
     """What the store knows of an attempt beside its state."""
 
     request: Request
     fence: int
     first_sent_at: datetime | None
+    last_sent_at: datetime | None
     claim_expires_at: datetime | None
 
 
@@ -67,6 +87,16 @@ class Trace:
     intent_id: str | None
     first_sent_at: datetime
     last_sent_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """What is open in one currency: since when the oldest is, and how many payments of how much are in doubt."""
+
+    currency: str
+    doubted: int
+    amount_in_doubt: int
+    oldest: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,16 +139,80 @@ async def lock(connection: Connection, payment_ids: Iterable[UUID]) -> dict[UUID
     return await _held(connection, _SQL.lock_payments, payment_ids)
 
 
-async def lock_due_to_send(connection: Connection, now: datetime, most: int) -> dict[UUID, Held]:
-    """Return up to ``most`` locked payments whose attempt is to be sent, or sent again; those held elsewhere not."""
-    records = await connection.fetch(_SQL.lock_due_to_send, now, most, now - KEY_LIFE)
+async def lock_due_to_send(connection: Connection, now: datetime, most: int, credential: str) -> dict[UUID, Held]:
+    """Return up to ``most`` locked payments whose attempt is to be sent, or sent again; those held elsewhere not.
+
+    None while ``credential`` is paused, here as in the two below.
+    """
+    records = await connection.fetch(_SQL.lock_due_to_send, now, most, now - KEY_LIFE, credential)
     return await lock(connection, [record["id"] for record in records])
 
 
-async def claim_due_to_ask(connection: Connection, now: datetime, until: datetime, most: int) -> list[Trace]:
-    """Take up to ``most`` due payments that the processor knows, or whose key has grown too old to be sent again."""
-    records = await connection.fetch(_SQL.claim_due_to_ask, now, most, until, now - KEY_LIFE)
+async def lock_overdue(connection: Connection, now: datetime, most: int, credential: str) -> dict[UUID, Held]:
+    """Return up to ``most`` locked payments whose customer's time is over; those held elsewhere not."""
+    records = await connection.fetch(_SQL.lock_overdue, now, most, credential)
+    return await lock(connection, [record["id"] for record in records])
+
+
+async def claim_due_to_ask(
+    connection: Connection,
+    now: datetime,
+    until: datetime,
+    most: int,
+    credential: str,
+) -> list[Trace]:
+    """Take up to ``most`` due payments of which only the processor can tell more."""
+    records = await connection.fetch(_SQL.claim_due_to_ask, now, most, until, now - KEY_LIFE, credential)
     return [Trace(*record.values()) for record in records]
+
+
+async def order_of(connection: Connection, payment_id: UUID) -> Order | None:
+    """Return what the client wished of a payment, as far as it is needed to ask for it again."""
+    record = await connection.fetchrow(_SQL.order_of, payment_id)
+    if record is None:
+        return None
+    mandate = json.loads(record["mandate"]) if record["mandate"] else None
+    if mandate is not None and mandate["accepted_at"] is not None:
+        mandate["accepted_at"] = datetime.fromisoformat(mandate["accepted_at"])
+    return Order(
+        event_id=record["event_id"],
+        order_id=record["order_id"],
+        money=Money(record["amount"], record["currency"]),
+        payment_method=record["payment_method"],
+        customer_id=record["customer_id"],
+        off_session=record["off_session"],
+        mandate=Mandate(**mandate) if mandate else None,
+        return_url=record["return_url"],
+        capture_method=CaptureMethod(record["capture_method"]),
+        metadata=json.loads(record["metadata"]),
+    )
+
+
+async def add_attempt(connection: Connection, further: Further, now: datetime) -> None:
+    """Insert the payment's last attempt, claimed; the payment's row is locked, and is written apart (`write`).
+
+    Raises:
+        asyncpg.UniqueViolationError: another payment owns the order by now.
+    """
+    attempt, request = further.payment.attempts[-1], further.request
+    await connection.execute(
+        _SQL.add_attempt,
+        further.payment.id,
+        attempt.number,
+        attempt.state.value,
+        further.payment_method,
+        request.key,
+        request.body,
+        request.digest,
+        now,
+        further.claim.owner,
+        further.claim.expires_at,
+    )
+
+
+async def open_payments(connection: Connection) -> list[Open]:
+    """Return what is open and what is in doubt, by currency."""
+    return [Open(*record.values()) for record in await connection.fetch(_SQL.open_payments)]
 
 
 async def claim_attempts(
@@ -175,7 +269,7 @@ async def write(
     await connection.execute(
         _SQL.write_payments,
         *_columns(payments, 10),
-        *_columns(attempts, 14),
+        *_columns(attempts, 17),
         *_columns(facts, 9),
         now,
     )
@@ -215,6 +309,7 @@ def _payment(record: Row, attempts: Sequence[Row]) -> Held:
             Request(attempt["idempotency_key"], attempt["request"]),
             attempt["fence"],
             attempt["first_sent_at"],
+            attempt["last_sent_at"],
             attempt["claim_expires_at"],
         )
         for attempt in attempts
@@ -238,6 +333,9 @@ def _attempt(record: Row) -> Attempt:
         exposed=record["exposed"],
         unknown_since=record["unknown_since"],
         absent_since=record["absent_since"],
+        settling=Settling(record["settling"]),
+        may_appear_until=record["may_appear_until"],
+        expired_at=record["expired_at"],
     )
 
 
@@ -307,6 +405,9 @@ def _attempt_row(payment_id: UUID, attempt: Attempt, *, released: bool) -> tuple
         attempt.exposed,
         attempt.unknown_since,
         attempt.absent_since,
+        attempt.settling.value,
+        attempt.may_appear_until,
+        attempt.expired_at,
         released,
     )
 

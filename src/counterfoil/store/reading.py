@@ -27,6 +27,7 @@ class AttemptView:
     action_expires_at: datetime | None
     first_sent_at: datetime | None
     last_sent_at: datetime | None
+    payment_method: str | None
 
 
 @dataclass(frozen=True, slots=True)

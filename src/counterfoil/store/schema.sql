@@ -104,16 +104,61 @@ CREATE TABLE attempts (
     action_url        text,
     action_expires_at timestamptz,
 
+    payment_method    text,                        -- what this one is paid with; NULL only where older code wrote it
+    settling          text        NOT NULL DEFAULT 'resend',  -- how an unknown outcome is to be learned
+    may_appear_until  timestamptz,                 -- until then the processor may still do what it was asked
+    expired_at        timestamptz,                 -- when the customer's time was over
+
     PRIMARY KEY (payment_id, number),
     CONSTRAINT attempts_number_is_positive CHECK (number > 0),
     CONSTRAINT attempts_state_is_known CHECK (state IN (
         'queued', 'sent', 'requires_action', 'processing', 'authorized', 'declined', 'canceled', 'captured')),
     CONSTRAINT attempts_sent_has_time CHECK (state <> 'sent' OR first_sent_at IS NOT NULL),
-    CONSTRAINT attempts_declined_has_reason CHECK (state <> 'declined' OR decline_reason IS NOT NULL)
+    CONSTRAINT attempts_declined_has_reason CHECK (state <> 'declined' OR decline_reason IS NOT NULL),
+    CONSTRAINT attempts_settling_is_known CHECK (settling IN ('resend', 'retry', 'ask', 'stop'))
 );
 
 CREATE UNIQUE INDEX attempts_one_per_key ON attempts (idempotency_key);
 CREATE UNIQUE INDEX attempts_one_per_charge ON attempts (charge_id) WHERE charge_id IS NOT NULL;
+
+
+-- ── Operations ──────────────────────────────────────────────────────────────────────────────────────────────────────
+-- What else is asked of the processor about a payment it knows: to let it go. Like an attempt, each has its key, its bytes
+-- and the time of its first send on record before they leave, and is claimed under a fence.
+
+CREATE TABLE operations (
+    payment_id       uuid        NOT NULL REFERENCES payments (id),
+    kind             text        NOT NULL,
+    number           integer     NOT NULL,  -- counts those of its kind: a new one where the last one's key grew too old
+    attempt          integer     NOT NULL,  -- the attempt it is about
+    idempotency_key  text        NOT NULL,
+    request          bytea       NOT NULL,
+    request_hash     bytea       NOT NULL,
+    claimed_by       text,
+    claim_expires_at timestamptz,
+    fence            bigint      NOT NULL,
+    first_sent_at    timestamptz NOT NULL,
+    last_sent_at     timestamptz NOT NULL,
+    settled_at       timestamptz,           -- when a definite answer came
+
+    PRIMARY KEY (payment_id, kind, number),
+    FOREIGN KEY (payment_id, attempt) REFERENCES attempts (payment_id, number),
+    CONSTRAINT operations_kind_is_known CHECK (kind IN ('cancel'))
+);
+
+CREATE UNIQUE INDEX operations_one_per_key ON operations (idempotency_key);
+
+
+-- ── Pauses ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+-- While the processor refuses our key, nothing is sent with it and nothing asked; no payment is at fault. `credential` is a
+-- digest of the key: who has been given a new one is not held up by the old one's pause.
+
+CREATE TABLE pauses (
+    credential text        PRIMARY KEY,
+    since      timestamptz NOT NULL,
+    reason     text        NOT NULL,
+    probe_at   timestamptz NOT NULL   -- when to try whether it is taken again
+);
 
 
 -- ── Facts ───────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -45,7 +45,7 @@ async def test_a_further_attempt_confirms_the_same_intent(stripe: StripeProcesso
     first = await stripe.send(await stripe.request_for(PAYMENT, declined), again=False)
     assert first.intent_id is not None
 
-    request = await stripe.request_again(first.intent_id, 2, replace(declined, payment_method="pm_card_visa"))
+    request = await stripe.request_again(PAYMENT, first.intent_id, 2, replace(declined, payment_method="pm_card_visa"))
     second = await stripe.send(request, again=False)
 
     assert [first.outcome, second.outcome] == [AttemptHappening.DECLINED, AttemptHappening.CAPTURED]

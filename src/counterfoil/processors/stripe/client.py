@@ -1,8 +1,10 @@
 """Stripe over HTTP, through its own SDK."""
 
 import asyncio
+import hashlib
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final
@@ -14,7 +16,8 @@ import stripe
 from counterfoil.domain.errors import InvalidRequest, MethodRefused, Unavailable
 from counterfoil.domain.order import Order
 from counterfoil.domain.request import Request
-from counterfoil.domain.verdict import Cause, Source, Verdict
+from counterfoil.domain.states import AttemptHappening
+from counterfoil.domain.verdict import Cause, Settling, Source, Verdict
 from counterfoil.processors.stripe import notices, requests, verdicts
 from counterfoil.processors.stripe.requests import Call
 
@@ -34,6 +37,9 @@ LISTED_AROUND: Final = timedelta(seconds=300)
 LISTED_AT_ONCE: Final = 100
 """The most that Stripe gives on a page."""
 
+CREDENTIAL_LENGTH: Final = 16
+"""Of the 64 digits of a key's digest: enough to tell a few keys apart, and useless for finding one."""
+
 _CARD_PREFIXES: Final = ("tok_", "card_", "src_", "pm_card_")
 """Names of methods that say by themselves that they are cards; Stripe's test methods among them."""
 
@@ -51,6 +57,7 @@ class StripeProcessor:
             return_url: where customers come back to when their order does not say.
         """
         self.livemode = livemode
+        self.credential = hashlib.sha256(key.encode()).hexdigest()[:CREDENTIAL_LENGTH]
         self._return_url = return_url
         self._kinds: dict[str, str] = {}
         self._slots = asyncio.Semaphore(MOST_CALLS)
@@ -80,8 +87,8 @@ class StripeProcessor:
         kind = await self._kind_of(order.payment_method)
         return requests.create_and_confirm(payment_id, order, kind, return_url)
 
-    async def request_again(self, intent_id: str, number: int, order: Order) -> Request:
-        """Return the request for a further attempt, from 2 on, on the intent of the first.
+    async def request_again(self, payment_id: UUID, intent_id: str | None, number: int, order: Order) -> Request:
+        """Return the request for a further attempt, from 2 on, on the intent of those before if they made one.
 
         Raises:
             InvalidRequest: there is no ``return_url`` and one is needed.
@@ -90,18 +97,35 @@ class StripeProcessor:
         """
         return_url = self._return_url_of(order)
         kind = await self._kind_of(order.payment_method)
+        if intent_id is None:
+            return requests.create_and_confirm(payment_id, order, kind, return_url, number)
         return requests.confirm(intent_id, number, order, kind, return_url)
 
+    def cancellation(self, intent_id: str, event_id: str, number: int) -> Request:
+        """Return the request to cancel an intent that nobody will complete."""
+        return requests.cancel(intent_id, event_id, number)
+
     async def send(self, request: Request, *, again: bool) -> Verdict:
-        """Send a stored request and return what was heard."""
+        """Send a stored request and return what was heard.
+
+        Where sending again could tell nothing more and the intent is known, it is asked about at once.
+        """
+        call = requests.call_of(request)
         async with self._slots:
             try:
-                intent = await self._do(requests.call_of(request), request.key)
+                intent = await self._do(call, request.key)
             except Exception as error:  # noqa: BLE001 - after the first byte, whatever is no explicit answer is unknown
-                reading = partial(_verdict_of, error, Source.ANSWER, again=again)
-                return _read(reading, Cause(Source.ANSWER, _request_id(error)))
-        cause = _cause(Source.ANSWER, intent)
-        return _read(partial(verdicts.of_intent, intent, cause), cause)
+                reading = partial(_verdict_of, error, call, again=again)
+                verdict = _read(reading, Cause(Source.ANSWER, _request_id(error)))
+            else:
+                cause = _cause(Source.ANSWER, intent)
+                return _read(partial(verdicts.of_intent, intent, cause), cause)
+        if verdict.settling is not Settling.ASK or call.intent_id is None:
+            return verdict
+        found = await self.look_up(call.intent_id)
+        # A refusal on the intent may be an earlier attempt's; what it says of this one is found out by and by.
+        told = found.outcome not in (AttemptHappening.UNKNOWN, AttemptHappening.DECLINED)
+        return replace(found, alarm=verdict.alarm or found.alarm) if told else verdict
 
     async def look_up(self, intent_id: str) -> Verdict:
         """Ask how a payment stands."""
@@ -109,9 +133,18 @@ class StripeProcessor:
             try:
                 intent = await self._client.payment_intents.retrieve_async(intent_id)
             except Exception as error:  # noqa: BLE001 - a look-up that fails for whatever reason has told us nothing
-                return verdicts.of_silence(Cause(Source.LOOK_UP, _request_id(error)))
+                return _nothing_told(error)
         cause = _cause(Source.LOOK_UP, intent)
         return _read(partial(verdicts.of_intent, intent, cause), cause)
+
+    async def admits_us(self) -> bool:
+        """Return whether Stripe takes our key, by asking for the least that we need to be allowed."""
+        async with self._slots:
+            try:
+                await self._client.payment_intents.list_async({"limit": 1})
+            except Exception:  # noqa: BLE001 - whatever keeps it from answering keeps us from going on
+                return False
+        return True
 
     async def find(self, payment_id: UUID, first_sent_at: datetime, last_sent_at: datetime) -> Verdict:
         """Look for a payment in Stripe's list, page by page: search lags behind, and lists filter by time only."""
@@ -125,7 +158,7 @@ class StripeProcessor:
                 try:
                     page = await self._client.payment_intents.list_async(parameters)  # type: ignore[arg-type]  # as above
                 except Exception as error:  # noqa: BLE001 - a listing that is not complete proves nothing
-                    return verdicts.of_silence(Cause(Source.LOOK_UP, _request_id(error)))
+                    return _nothing_told(error)
             cause = _cause(Source.LOOK_UP, page)
             for intent in page.data:
                 if notices.payment_id_of(intent) == payment_id:
@@ -138,8 +171,10 @@ class StripeProcessor:
         intents, parameters, options = self._client.payment_intents, call.parameters, {"idempotency_key": key}
         if call.name == "create":
             return await intents.create_async(parameters, options)  # type: ignore[arg-type]  # its TypedDict, as stored
-        assert call.name == "confirm", call.name
         assert call.intent_id is not None
+        if call.name == "cancel":
+            return await intents.cancel_async(call.intent_id, parameters, options)  # type: ignore[arg-type]  # the same
+        assert call.name == "confirm", call.name
         return await intents.confirm_async(call.intent_id, parameters, options)  # type: ignore[arg-type]  # the same
 
     def _return_url_of(self, order: Order) -> str | None:
@@ -174,14 +209,26 @@ def _read(reading: Callable[[], Verdict], cause: Cause) -> Verdict:
         return verdicts.of_silence(cause, alarm=alarm)
 
 
-def _verdict_of(error: Exception, source: Source, *, again: bool) -> Verdict:
+def _verdict_of(error: Exception, call: Call, *, again: bool) -> Verdict:
     """Return what an exception of the SDK, or of the transport beneath it, means for the attempt."""
-    cause = Cause(source, _request_id(error))
+    cause = Cause(Source.ANSWER, _request_id(error))
     if isinstance(error.__cause__, aiohttp.ClientConnectorError):  # refused, no such host, no TLS: no byte was sent
-        return verdicts.of_silence(cause, executed=again)
+        return verdicts.of_silence(cause, settling=Settling.RETRY, executed=again)
     if not isinstance(error, stripe.StripeError) or error.http_status is None:
         return verdicts.of_silence(cause)
-    return verdicts.of_refusal(error.http_status, _error_of(error), cause, again=again)
+    said = _error_of(error)
+    if call.name == "cancel":
+        return verdicts.of_refused_cancellation(error.http_status, said, cause)
+    may_retry = str((error.headers or {}).get("stripe-should-retry")).lower() != "false"
+    return verdicts.of_refusal(error.http_status, said, cause, again=again, may_retry=may_retry)
+
+
+def _nothing_told(error: Exception) -> Verdict:
+    """Return what a question that failed tells: nothing of the payment, at most that our key is refused."""
+    cause = Cause(Source.LOOK_UP, _request_id(error))
+    refused = isinstance(error, stripe.AuthenticationError | stripe.PermissionError)
+    alarm = "Stripe refuses our key" if refused else None
+    return replace(verdicts.of_silence(cause, alarm=alarm), key_refused=refused)
 
 
 def _error_of(error: stripe.StripeError) -> Mapping[str, Any]:

@@ -6,6 +6,7 @@ parameters into equal bytes, so a stored request sent again is the same request 
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -21,14 +22,21 @@ LONGEST_KEY: Final = 200
 """Stripe takes keys of up to 255 characters; the rest is room for what is appended (``:capture:1``, ``:refund:…``)."""
 
 
-def create_and_confirm(payment_id: UUID, order: Order, kind: str, return_url: str | None) -> Request:
-    """Return the request that creates the payment's PaymentIntent and confirms it: attempt 1.
+_HASHED: Final = "sha256:"
+
+_APPENDED: Final = re.compile(r":(\d+|capture:\d+|cancel:\d+|refund:.*)\Z", re.DOTALL)
+"""What we append to an event's key. An event id that ends like this would share its keys with another event's."""
+
+
+def create_and_confirm(payment_id: UUID, order: Order, kind: str, return_url: str | None, number: int = 1) -> Request:
+    """Return the request that creates the payment's PaymentIntent and confirms it: attempt 1, or the first to make one.
 
     Args:
         payment_id: ours; it goes into the metadata, so that a notice finds its payment.
         order: what the client wishes.
         kind: the payment method's type, in Stripe's words (``card``, ``us_bank_account``).
         return_url: where the customer comes back to after a redirect; None for an off-session payment.
+        number: of the attempt; above 1 only where no attempt before it made an intent.
     """
     parameters: dict[str, Any] = {
         "amount": order.money.amount,
@@ -45,7 +53,7 @@ def create_and_confirm(payment_id: UUID, order: Order, kind: str, return_url: st
     }
     if order.customer_id is not None and order.customer_id.startswith("cus_"):
         parameters["customer"] = order.customer_id
-    return Request(key_for(order.event_id), _canonical({"call": "create", "parameters": parameters}))
+    return Request(_key_of_attempt(order.event_id, number), _canonical({"call": "create", "parameters": parameters}))
 
 
 def confirm(intent_id: str, number: int, order: Order, kind: str, return_url: str | None) -> Request:
@@ -55,14 +63,27 @@ def confirm(intent_id: str, number: int, order: Order, kind: str, return_url: st
     """
     assert number > 1, "attempt 1 creates its intent"
     said = {"call": "confirm", "intent": intent_id, "parameters": _paid_by(order, kind, return_url)}
-    return Request(f"{key_for(order.event_id)}:{number}", _canonical(said))
+    return Request(_key_of_attempt(order.event_id, number), _canonical(said))
+
+
+def cancel(intent_id: str, event_id: str, number: int) -> Request:
+    """Return the request that lets the payment's PaymentIntent go; ``number`` counts such requests of this payment."""
+    said = {"call": "cancel", "intent": intent_id, "parameters": {"cancellation_reason": "abandoned"}}
+    return Request(f"{key_for(event_id)}:cancel:{number}", _canonical(said))
 
 
 def key_for(event_id: str) -> str:
-    """Return the idempotency key of an order event: itself, or its hash where it is too long to be appended to."""
-    if len(event_id) <= LONGEST_KEY:
+    """Return the idempotency key of an order event: itself, or its hash where nothing could be appended to it.
+
+    That is so where it is too long, and where it looks like a key with something appended already, or like a hash.
+    """
+    if len(event_id) <= LONGEST_KEY and not _APPENDED.search(event_id) and not event_id.startswith(_HASHED):
         return event_id
-    return "sha256:" + hashlib.sha256(event_id.encode()).hexdigest()
+    return _HASHED + hashlib.sha256(event_id.encode()).hexdigest()
+
+
+def _key_of_attempt(event_id: str, number: int) -> str:
+    return key_for(event_id) if number == 1 else f"{key_for(event_id)}:{number}"
 
 
 @dataclass(frozen=True, slots=True)

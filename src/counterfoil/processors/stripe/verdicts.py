@@ -6,13 +6,13 @@ The statuses are those of Stripe's page "How PaymentIntents work"; the error cla
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import Any, Final
 
 from counterfoil.domain.states import AttemptHappening
-from counterfoil.domain.verdict import Action, Cause, Decline, FailureReason, Verdict
+from counterfoil.domain.verdict import Action, Cause, Decline, FailureReason, Settling, Verdict
 
 _REASONS: Final[Mapping[str, FailureReason]] = MappingProxyType(
     {
@@ -41,14 +41,41 @@ _METHOD_ERRORS: Final = frozenset(
     {"resource_missing", "payment_method_unactivated", "payment_method_invalid_parameter", "token_already_used"},
 )
 
+_KEY_REFUSED: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
+"""Stripe does not accept our credentials: nobody's payment is at fault."""
 
-_BEFORE_ANY_WORK: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS})
+_BEFORE_ANY_WORK: Final = _KEY_REFUSED | {HTTPStatus.TOO_MANY_REQUESTS}
 """Answered before the idempotency layer: of this send nothing was carried out, of an earlier one it says nothing."""
+
+_MAY_LINGER: Final = frozenset({HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.FAILED_DEPENDENCY})
+"""Stripe's own failure, kept under the key and given again for it; what was begun may be finished afterwards."""
+
+_SETTLED_BY: Final[Mapping[int, Settling]] = MappingProxyType(
+    {
+        HTTPStatus.UNAUTHORIZED: Settling.RETRY,
+        HTTPStatus.FORBIDDEN: Settling.RETRY,
+        HTTPStatus.CONFLICT: Settling.RETRY,
+        HTTPStatus.TOO_MANY_REQUESTS: Settling.RETRY,
+        HTTPStatus.BAD_GATEWAY: Settling.RESEND,
+        HTTPStatus.SERVICE_UNAVAILABLE: Settling.RESEND,
+        HTTPStatus.GATEWAY_TIMEOUT: Settling.RESEND,
+    },
+)
+"""How an outcome is learned after an answer of that status that said nothing definite; after any other by asking."""
+
+_MICRODEPOSITS_LIFE: Final = timedelta(days=10)
+"""How long Stripe lets a customer confirm the deposits it made ("ACH Direct Debit", microdeposit verification)."""
 
 
 def of_intent(intent: Mapping[str, Any], cause: Cause) -> Verdict:
     """Return what a PaymentIntent says of its latest attempt."""
-    said = Verdict(AttemptHappening.UNKNOWN, cause, _id_of(intent), _id_of(intent.get("latest_charge")))
+    said = Verdict(
+        AttemptHappening.UNKNOWN,
+        cause,
+        _id_of(intent),
+        _id_of(intent.get("latest_charge")),
+        currency=_currency(intent),
+    )
     status = str(intent.get("status"))
     if status not in _OUTCOMES:
         return replace(said, alarm="Stripe used a PaymentIntent status this version does not know")
@@ -68,7 +95,13 @@ def of_intent(intent: Mapping[str, Any], cause: Cause) -> Verdict:
 
 def of_charge(charge: Mapping[str, Any], cause: Cause) -> Verdict:
     """Return what a Charge says of the attempt that owns it."""
-    said = Verdict(AttemptHappening.UNKNOWN, cause, _id_of(charge.get("payment_intent")), _id_of(charge))
+    said = Verdict(
+        AttemptHappening.UNKNOWN,
+        cause,
+        _id_of(charge.get("payment_intent")),
+        _id_of(charge),
+        currency=_currency(charge),
+    )
     match charge.get("status"), charge.get("captured"):
         case "succeeded", True:
             captured = int(charge.get("amount_captured", charge["amount"]))
@@ -87,7 +120,14 @@ def of_charge(charge: Mapping[str, Any], cause: Cause) -> Verdict:
     return replace(said, alarm="Stripe used a Charge status this version does not know")
 
 
-def of_refusal(status: int, error: Mapping[str, Any], cause: Cause, *, again: bool) -> Verdict:
+def of_refusal(
+    status: int,
+    error: Mapping[str, Any],
+    cause: Cause,
+    *,
+    again: bool,
+    may_retry: bool = True,
+) -> Verdict:
     """Return what an error answer means.
 
     Args:
@@ -96,31 +136,50 @@ def of_refusal(status: int, error: Mapping[str, Any], cause: Cause, *, again: bo
         cause: the answer it came with.
         again: whether an earlier send of the same request may have been executed; a refusal of this one then proves
             nothing about that one.
+        may_retry: False where Stripe asks not to send again blindly (``Stripe-Should-Retry: false``).
     """
     kind, code = _text(error.get("type")), _text(error.get("code"))
     intent = error.get("payment_intent")
     if kind == "card_error" and status == HTTPStatus.PAYMENT_REQUIRED:
         charge_id = _id_of(error.get("charge"))
         return Verdict(AttemptHappening.DECLINED, cause, _id_of(intent), charge_id, decline=_decline(error))
-    if code in _STATE_ERRORS and isinstance(intent, Mapping):
-        return of_intent(intent, cause)
+    if code in _STATE_ERRORS:
+        return of_intent(intent, cause) if isinstance(intent, Mapping) else of_silence(cause, settling=Settling.ASK)
     if kind == "idempotency_error" and code != "idempotency_key_in_use":
-        return of_silence(cause, alarm="the idempotency key was sent with other parameters before")
-    if status in _BEFORE_ANY_WORK:
-        alarm = None if status == HTTPStatus.TOO_MANY_REQUESTS else "Stripe refuses our key"
-        return of_silence(cause, executed=again, alarm=alarm)
-    if status in (HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND) and code not in _STATE_ERRORS:
+        alarm = "the idempotency key was sent with other parameters before"
+        return of_silence(cause, settling=Settling.STOP, alarm=alarm)
+    if status in (HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND):
         return _of_invalid(kind, error, cause, again=again)
-    return of_silence(cause)
+    settling = _SETTLED_BY.get(status, Settling.ASK)
+    verdict = of_silence(
+        cause,
+        settling=settling if may_retry else Settling.ASK,
+        executed=again or status not in _BEFORE_ANY_WORK,
+        alarm="Stripe refuses our key" if status in _KEY_REFUSED else None,
+    )
+    return replace(verdict, key_refused=status in _KEY_REFUSED, lingers=status in _MAY_LINGER)
+
+
+def of_refused_cancellation(status: int, error: Mapping[str, Any], cause: Cause) -> Verdict:
+    """Return what it means for an attempt that its intent could not be canceled: only the intent itself can tell.
+
+    That the request is wrong says nothing of the attempt, so it ends none; it raises an alarm.
+    """
+    verdict = of_refusal(status, error, cause, again=True)
+    return verdict if verdict.decline is None else of_silence(cause, settling=Settling.ASK, alarm=verdict.alarm)
 
 
 def _of_invalid(kind: str | None, error: Mapping[str, Any], cause: Cause, *, again: bool) -> Verdict:
-    """Return what it means that Stripe calls the request itself wrong."""
+    """Return what it means that Stripe calls the request itself wrong.
+
+    Stripe keeps no answer under the key where validation failed, so sending again would only be refused again.
+    """
     code = _text(error.get("code"))
     ours = f"Stripe calls our request invalid ({code or kind}, {_text(error.get('param'))})"
-    if again:
-        return of_silence(cause, alarm=f"{ours}, and whether it executed it before is not known")
     method = code in _METHOD_ERRORS
+    if again:
+        alarm = None if method else f"{ours}, and whether it executed it before is not known"
+        return of_silence(cause, settling=Settling.ASK, alarm=alarm)
     reason = FailureReason.INVALID_PAYMENT_METHOD if method else FailureReason.OTHER
     decline = Decline(reason, code or "invalid_request", _text(error.get("message")) or "", can_retry=method)
     intent_id = _id_of(error.get("payment_intent"))
@@ -130,6 +189,7 @@ def _of_invalid(kind: str | None, error: Mapping[str, Any], cause: Cause, *, aga
 def of_silence(
     cause: Cause,
     *,
+    settling: Settling = Settling.RESEND,
     executed: bool = True,
     absent: bool = False,
     alarm: str | None = None,
@@ -139,7 +199,8 @@ def of_silence(
     With ``executed`` False it is certain, all the same, that nothing was done; ``absent`` says that a complete listing
     shows nothing.
     """
-    return Verdict(AttemptHappening.UNKNOWN, cause, executed=executed, absent=absent, alarm=alarm)
+    unknown = AttemptHappening.UNKNOWN
+    return Verdict(unknown, cause, settling=settling, executed=executed, absent=absent, alarm=alarm)
 
 
 def _decline(error: Mapping[str, Any]) -> Decline:
@@ -160,8 +221,14 @@ def _action(next_action: Mapping[str, Any]) -> Action | None:
         if isinstance(step, Mapping):
             for field, value in step.items():
                 if field.endswith("url") and field != "return_url" and isinstance(value, str):
-                    return Action(value, _moment(step.get("expires_at")))
+                    return Action(value, _ends(step))
     return None
+
+
+def _ends(step: Mapping[str, Any]) -> datetime | None:
+    """Return until when the customer may take a step, where Stripe says so or has a rule for it."""
+    arrival = _moment(step.get("arrival_date"))
+    return _moment(step.get("expires_at")) or (arrival + _MICRODEPOSITS_LIFE if arrival is not None else None)
 
 
 def _moment(seconds: Any) -> datetime | None:
@@ -170,6 +237,12 @@ def _moment(seconds: Any) -> datetime | None:
         return datetime.fromtimestamp(seconds, UTC)
     except (TypeError, ValueError, OverflowError, OSError):
         return None
+
+
+def _currency(thing: Mapping[str, Any]) -> str | None:
+    """Return the currency of an object of Stripe's as we write it."""
+    currency = _text(thing.get("currency"))
+    return None if currency is None else currency.upper()
 
 
 def _text(value: Any) -> str | None:

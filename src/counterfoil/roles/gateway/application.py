@@ -22,7 +22,10 @@ from counterfoil.domain.errors import (
     NotFound,
     Unavailable,
 )
+from counterfoil.domain.explanation import Sends, explain
+from counterfoil.domain.payment import Payment
 from counterfoil.domain.states import PaymentState
+from counterfoil.messages.another_method import AnotherMethod
 from counterfoil.messages.decoding import decode
 from counterfoil.messages.field_types import ExternalId
 from counterfoil.messages.order_placed import OrderPlaced
@@ -34,7 +37,7 @@ from counterfoil.roles.problems import Kind, Problem, on_error, response
 from counterfoil.roles.world import World
 from counterfoil.runtime.metrics import CHARGES
 from counterfoil.runtime.shutdown import Shutdown
-from counterfoil.store import reading
+from counterfoil.store import pauses, payments, reading
 from counterfoil.store.pool import unavailable_when_down
 from counterfoil.store.reading import PaymentView, PublishedFact, Wanted
 from counterfoil.store.tokens import Scope
@@ -113,23 +116,41 @@ def _charge_route(app: FastAPI, gateway: Gateway) -> None:
             if refusal.field == "amount":
                 refusal.field = "amount_cents"  # as the caller wrote it
             raise
-        status = shapes.status_of(charged.payment)
-        CHARGES.labels(status).inc()
         headers = {"Idempotent-Replayed": "true"} if charged.repeated else {}
-        shown = shapes.charge(charged.payment)
-        if status == Kind.CARD_DECLINED.status:
-            detail = shown["failure_message"] or "the payment was declined"
-            # A problem's own `status` is the number (RFC 9457); the payment's stands beside it.
-            extra = shown | {"payment_status": shown["status"]}
-            return response(Problem(Kind.CARD_DECLINED, detail, extra=extra, headers=headers))
-        return _json(shown, status_code=status, headers=headers)
+        return _charged(charged.payment, headers)
+
+    body = {"content": {"application/json": {"schema": AnotherMethod.model_json_schema()}}, "required": True}
+
+    @app.post(
+        "/payments/{payment_id}/payment-method",
+        dependencies=[Depends(_admit(gateway, Scope.CHARGE))],
+        openapi_extra={"requestBody": body},
+    )
+    async def charge_anew(payment_id: str, request: Request) -> Response:
+        """Try a failed payment again with another method; answers as a charge does. 409 while it has not failed."""
+        _demand_json(request)
+        method = decode(await request.body(), AnotherMethod)
+        return _charged(await gateway.charging.charge_anew(_payment_id(payment_id), method), {})
+
+
+def _charged(payment: Payment, headers: Mapping[str, str]) -> Response:
+    """Return the answer to a charge: how the payment stands."""
+    status = shapes.status_of(payment)
+    CHARGES.labels(status).inc()
+    shown = shapes.charge(payment)
+    if status == Kind.CARD_DECLINED.status:
+        detail = shown["failure_message"] or "the payment was declined"
+        # A problem's own `status` is the number (RFC 9457); the payment's stands beside it.
+        extra = shown | {"payment_status": shown["status"]}
+        return response(Problem(Kind.CARD_DECLINED, detail, extra=extra, headers=headers))
+    return _json(shown, status_code=status, headers=headers)
 
 
 def _payment_routes(app: FastAPI, gateway: Gateway) -> None:
     may_read = [Depends(_admit(gateway, Scope.READ))]
 
     @app.get("/payments", dependencies=may_read)
-    async def payments(
+    async def listed(
         limit: Annotated[int, Query(ge=1, le=MOST_PER_PAGE)] = 20,
         cursor: UUID | None = None,
         status: PaymentState | None = None,
@@ -156,6 +177,21 @@ def _payment_routes(app: FastAPI, gateway: Gateway) -> None:
         async with unavailable_when_down():
             entries = await reading.timeline(gateway.world.pool, view.id)
         return _json({"payment_id": str(view.id), "entries": [shapes.entry(line) for line in entries]})
+
+    @app.get("/payments/{payment_id}/explanation", dependencies=may_read)
+    async def explanation(payment_id: str) -> Response:
+        """Explain a payment in words: what is known, what is not, and what happens next and when."""
+        wanted, now = _payment_id(payment_id), gateway.world.clock.now()
+        async with unavailable_when_down(), gateway.world.pool.acquire() as connection:
+            held = (await payments.read(connection, [wanted])).get(wanted)
+            pause = await pauses.current(connection, gateway.charging.credential)
+        if held is None:
+            raise NotFound("payment")
+        sends = [
+            Sends(kept.request.key, kept.first_sent_at, kept.last_sent_at, kept.claim_expires_at) for kept in held.kept
+        ]
+        explained = explain(held.payment, sends, now, paused=pause.reason if pause else None)
+        return _json(shapes.explanation(held.payment, explained))
 
     # As a path, for an order's id may hold slashes, and %2F is one before a router sees it.
     @app.get("/orders/{order_id:path}/payment", dependencies=may_read)
@@ -219,11 +255,15 @@ async def _followed(gateway: Gateway, request: Request, position: int) -> AsyncI
             await clock.sleep(FOLLOW_SECONDS)
 
 
-async def _payment(gateway: Gateway, payment_id: str) -> PaymentView:
+def _payment_id(text: str) -> UUID:
     try:
-        wanted = UUID(payment_id)
+        return UUID(text)
     except ValueError:
         raise NotFound("payment") from None
+
+
+async def _payment(gateway: Gateway, payment_id: str) -> PaymentView:
+    wanted = _payment_id(payment_id)
     async with unavailable_when_down():
         view = await reading.payment(gateway.world.pool, wanted)
     if view is None:

@@ -13,10 +13,13 @@ from counterfoil.domain.money import refuse_if_unchargeable
 from counterfoil.domain.order import Order
 from counterfoil.domain.payment import Payment
 from counterfoil.domain.request import Request
-from counterfoil.journey import accept, authorize
+from counterfoil.journey import accept, authorize, renew
 from counterfoil.journey.accept import Accepted, Repeated, Wish
 from counterfoil.journey.authorize import Heard, Sending
+from counterfoil.journey.renew import Renewal
+from counterfoil.messages.another_method import AnotherMethod
 from counterfoil.processors.port import Processor
+from counterfoil.roles.pausing import Pausing
 from counterfoil.roles.world import World
 from counterfoil.runtime.batching import Batcher
 from counterfoil.runtime.metrics import BATCH_SIZE
@@ -73,6 +76,7 @@ class Charging:
             answer_seconds: how long an order may take to its answer, from its entry on.
         """
         self._world, self._processor, self._owner, self._stopping = world, processor, owner, stopping
+        self._pausing = Pausing(world, processor)
         self._answer_seconds = answer_seconds
         self._under_way: set[asyncio.Task[Payment]] = set()
         self._patience_ends = asyncio.create_task(self._grace())
@@ -113,13 +117,34 @@ class Charging:
         accepted = await self._accepting.submit(wish)
         if isinstance(accepted, Repeated):
             return Charged(accepted.payment, repeated=True)
-        task = asyncio.create_task(self._authorize(accepted, request))
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
-        ends: set[asyncio.Future[Any]] = {task, self._patience_ends}
-        left = self._left(began, self._answer_seconds)
-        await asyncio.wait(ends, timeout=left, return_when=asyncio.FIRST_COMPLETED)
-        return Charged(task.result() if task.done() else accepted.payment, repeated=False)
+        assert accepted.claim is not None, "the wish named us as its owner"
+        sending = Sending(payment_id, 1, accepted.claim, request, again=False)
+        return Charged(await self._authorized(accepted.payment, sending, began), repeated=False)
+
+    async def charge_anew(self, payment_id: UUID, method: AnotherMethod) -> Payment:
+        """Try a failed payment again with another method, and take it as far as the time allows.
+
+        Raises:
+            Refused: the payment is not there, or in no state for this, or the method cannot be used.
+            Unavailable: the store or the processor does not answer; nothing was kept.
+        """
+        began, world = self._world.clock.monotonic(), self._world
+        found = await renew.find(world.pool, payment_id)
+        order, number = method.applied_to(found.order), len(found.payment.attempts) + 1
+        try:
+            async with asyncio.timeout(min(ASK_SECONDS, self._answer_seconds)):
+                request = await self._processor.request_again(payment_id, found.payment.intent_id, number, order)
+        except TimeoutError:
+            raise Unavailable("processor") from None
+        renewal = Renewal(found.payment, order.payment_method, request, self._owner)
+        renewed = await renew.run(world.pool, world.ids, renewal, world.clock.now())
+        sending = Sending(payment_id, number, renewed.claim, request, again=False)
+        return await self._authorized(renewed.payment, sending, began)
+
+    @property
+    def credential(self) -> str:
+        """The digest of the key that orders are sent with."""
+        return self._processor.credential
 
     async def drain(self) -> None:
         """Finish recording what was heard; a call still under way when the grace ends is left to the worker."""
@@ -166,16 +191,25 @@ class Charging:
         finally:
             asking.cancel()
 
-    async def _authorize(self, accepted: Accepted, request: Request) -> Payment:
-        assert accepted.claim is not None, "the wish named us as its owner"
-        sending = Sending(accepted.payment.id, 1, accepted.claim, request, again=False)
+    async def _authorized(self, payment: Payment, sending: Sending, began: float) -> Payment:
+        """Send what we hold the claim to; return how the payment stands after it, or once the time is over."""
+        task = asyncio.create_task(self._authorize(payment, sending))
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        ends: set[asyncio.Future[Any]] = {task, self._patience_ends}
+        left = self._left(began, self._answer_seconds)
+        await asyncio.wait(ends, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+        return task.result() if task.done() else payment
+
+    async def _authorize(self, payment: Payment, sending: Sending) -> Payment:
         heard = await authorize.call(self._processor, sending)
         try:
+            await self._pausing.note(heard.verdict)
             return await self._recording.submit(heard)
         except Unavailable:
             # The order's row is durable, so it may be answered; the worker asks again when the claim expires.
-            _log.warning("charge.unrecorded", payment_id=str(accepted.payment.id))
-            return accepted.payment
+            _log.warning("charge.unrecorded", payment_id=str(payment.id))
+            return payment
 
     async def _known(self, orders: Sequence[Order]) -> Sequence[Repeated | CounterfoilError | None]:
         BATCH_SIZE.labels("known").observe(len(orders))

@@ -41,6 +41,8 @@ def problem_of(error: CounterfoilError) -> Problem:
     extra = {}
     if isinstance(error, AmountRefused):
         extra["reason"] = error.reason.value
+    if isinstance(error, WrongState):
+        extra["payment_status"] = error.status
     if isinstance(error, OrderHasPayment | RateLimited) and error.payment_id is not None:
         extra["payment_id"] = error.payment_id
     return Problem(

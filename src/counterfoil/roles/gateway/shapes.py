@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from counterfoil.domain.explanation import Explanation
 from counterfoil.domain.payment import CaptureMethod, Payment
 from counterfoil.domain.states import PaymentState
 from counterfoil.domain.verdict import FailureReason
@@ -33,7 +34,7 @@ def charge(payment: Payment) -> dict[str, Any]:
     last = payment.last_attempt
     if last is not None and last.action is not None and payment.state is PaymentState.REQUIRES_ACTION:
         expires = last.action.expires_at
-        body["action"] = {"url": last.action.url, "expires_at": expires.isoformat() if expires else None}
+        body["action"] = {"url": last.action.url or None, "expires_at": expires.isoformat() if expires else None}
     if last is not None and last.decline is not None and payment.state is PaymentState.FAILED:
         decline = last.decline
         body |= _failure(decline.reason, decline.code, decline.message, can_retry=decline.can_retry)
@@ -55,7 +56,7 @@ def payment(view: PaymentView) -> dict[str, Any]:
         "amount_refunded": view.amount_refunded,
         "disputed": view.disputed,
         "capture_method": view.capture_method,
-        "payment_method": view.payment_method,
+        "payment_method": (last.payment_method if last else None) or view.payment_method,
         "payment_intent_id": view.intent_id,
         "version": view.version,
         "next_check_at": view.next_check_at,
@@ -65,11 +66,22 @@ def payment(view: PaymentView) -> dict[str, Any]:
         "attempts": [_attempt(attempt) for attempt in view.attempts],
     }
     if last is not None and last.action_url is not None and view.state == PaymentState.REQUIRES_ACTION:
-        body["action"] = {"url": last.action_url, "expires_at": last.action_expires_at}
+        body["action"] = {"url": last.action_url or None, "expires_at": last.action_expires_at}
     if last is not None and last.decline_reason is not None and view.state == PaymentState.FAILED:
         reason = FailureReason(last.decline_reason)
         body |= _failure(reason, last.decline_code, last.decline_message, can_retry=bool(last.decline_can_retry))
     return body
+
+
+def explanation(payment: Payment, explained: Explanation) -> dict[str, Any]:
+    """Return a payment in words, as ``GET /payments/{id}/explanation`` gives them."""
+    return {
+        "payment_id": str(payment.id),
+        "status": payment.state.value,
+        "known": explained.known,
+        "unknown": explained.unknown,
+        "ahead": [{"at": one.at, "what": one.what} for one in explained.ahead],
+    }
 
 
 def entry(line: Entry) -> dict[str, Any]:
@@ -102,6 +114,7 @@ def _attempt(view: AttemptView) -> dict[str, Any]:
     return {
         "number": view.number,
         "state": view.state,
+        "payment_method": view.payment_method,
         "charge_id": view.charge_id,
         "decline_code": view.decline_code,
         "first_sent_at": view.first_sent_at,

@@ -27,9 +27,9 @@ WITH asked AS (
     RETURNING id
 ), attempt AS (
     INSERT INTO attempts (
-        payment_id, number, state, idempotency_key, request, request_hash, created_at,
+        payment_id, number, state, payment_method, idempotency_key, request, request_hash, created_at,
         claimed_by, claim_expires_at, fence, exposed, first_sent_at, last_sent_at, unknown_since)
-    SELECT id, 1, attempt_state, idempotency_key, request, request_hash, created_at,
+    SELECT id, 1, attempt_state, payment_method, idempotency_key, request, request_hash, created_at,
            claimed_by, claim_expires_at, 1, claimed_by IS NOT NULL,
            CASE WHEN claimed_by IS NOT NULL THEN created_at END,
            CASE WHEN claimed_by IS NOT NULL THEN created_at END,
@@ -68,8 +68,8 @@ SELECT id, event_id, order_id, customer_id, amount, currency, capture_method, cr
 -- name: attempts_of
 -- All attempts of the payments $1, in order. The payment's row is what is locked; attempts need no lock of their own.
 SELECT payment_id, number, state, charge_id, decline_reason, decline_code, decline_message, decline_can_retry,
-       action_url, action_expires_at, exposed, unknown_since, absent_since, idempotency_key, request, first_sent_at,
-       last_sent_at, fence, claim_expires_at
+       action_url, action_expires_at, exposed, unknown_since, absent_since, settling, may_appear_until, expired_at,
+       idempotency_key, request, first_sent_at, last_sent_at, fence, claim_expires_at
   FROM attempts WHERE payment_id = ANY($1::uuid[]) ORDER BY payment_id, number;
 
 -- name: payments_by_intent
@@ -77,23 +77,47 @@ SELECT payment_id, number, state, charge_id, decline_reason, decline_code, decli
 SELECT intent_id, id FROM payments WHERE intent_id = ANY($1::text[]);
 
 -- name: lock_due_to_send
--- Up to $2 payments whose time has come at $1 and whose attempt is still to be sent, or was sent and never answered, with
--- a key that was first sent after $3. Locks each; rows another process holds are skipped.
+-- Up to $2 payments whose time has come at $1 and whose last attempt is still to be sent, or sent again, under a key that
+-- was first sent after $3; none while the credential $4 is paused. A first attempt whose intent is known is asked about
+-- instead; of a further one the intent would tell the earlier ones' story. Locks each; rows another process holds are
+-- skipped.
 SELECT id FROM payments AS p
- WHERE next_check_at <= $1::timestamptz AND intent_id IS NULL
-   AND state IN ('requested', 'processing', 'in_doubt')
-   AND NOT EXISTS (SELECT FROM attempts AS a
-                    WHERE a.payment_id = p.id AND a.exposed AND a.first_sent_at <= $3::timestamptz)
+ WHERE next_check_at <= $1::timestamptz AND state IN ('requested', 'processing', 'in_doubt')
+   AND EXISTS (
+       SELECT FROM attempts AS a
+        WHERE a.payment_id = p.id AND a.number = (SELECT max(number) FROM attempts WHERE payment_id = p.id)
+          AND a.state IN ('queued', 'sent') AND a.settling IN ('resend', 'retry')
+          AND (p.intent_id IS NULL OR a.number > 1) AND NOT (a.exposed AND a.first_sent_at <= $3::timestamptz))
+   AND NOT EXISTS (SELECT FROM pauses WHERE credential = $4::text)
+ ORDER BY next_check_at LIMIT $2::int FOR UPDATE SKIP LOCKED;
+
+-- name: lock_overdue
+-- Up to $2 payments whose time has come at $1 and whose customer's time is over; none while the credential $3 is paused.
+-- Locks each; rows another process holds are skipped.
+SELECT id FROM payments AS p
+ WHERE next_check_at <= $1::timestamptz AND state = 'requires_action'
+   AND EXISTS (
+       SELECT FROM attempts AS a
+        WHERE a.payment_id = p.id AND a.state = 'requires_action' AND a.action_expires_at <= $1::timestamptz)
+   AND NOT EXISTS (SELECT FROM pauses WHERE credential = $3::text)
  ORDER BY next_check_at LIMIT $2::int FOR UPDATE SKIP LOCKED;
 
 -- name: claim_due_to_ask
--- Take up to $2 payments whose time has come at $1 and whom the processor knows, or whose key was first sent at $4 or
--- before; nobody else takes them before $3. Locks each; rows another process holds are skipped.
+-- Take up to $2 payments whose time has come at $1 and that neither `lock_due_to_send` nor `lock_overdue` would give;
+-- nobody else takes them before $3. $4 and $5 are the deadline of keys and the credential, as there. Locks each; rows
+-- another process holds are skipped.
 WITH due AS (
     SELECT id FROM payments AS p
      WHERE next_check_at <= $1::timestamptz
-       AND (intent_id IS NOT NULL OR EXISTS (
-            SELECT FROM attempts AS a WHERE a.payment_id = p.id AND a.exposed AND a.first_sent_at <= $4::timestamptz))
+       AND NOT (state IN ('requested', 'processing', 'in_doubt') AND EXISTS (
+           SELECT FROM attempts AS a
+            WHERE a.payment_id = p.id AND a.number = (SELECT max(number) FROM attempts WHERE payment_id = p.id)
+              AND a.state IN ('queued', 'sent') AND a.settling IN ('resend', 'retry')
+              AND (p.intent_id IS NULL OR a.number > 1) AND NOT (a.exposed AND a.first_sent_at <= $4::timestamptz)))
+       AND NOT (state = 'requires_action' AND EXISTS (
+           SELECT FROM attempts AS a
+            WHERE a.payment_id = p.id AND a.state = 'requires_action' AND a.action_expires_at <= $1::timestamptz))
+       AND NOT EXISTS (SELECT FROM pauses WHERE credential = $5::text)
      ORDER BY next_check_at LIMIT $2::int FOR UPDATE SKIP LOCKED
 )
 UPDATE payments AS p SET next_check_at = $3::timestamptz
@@ -102,6 +126,31 @@ UPDATE payments AS p SET next_check_at = $3::timestamptz
 RETURNING p.id, p.intent_id,
           (SELECT min(first_sent_at) FROM attempts AS a WHERE a.payment_id = p.id) AS first_sent_at,
           (SELECT max(last_sent_at) FROM attempts AS a WHERE a.payment_id = p.id) AS last_sent_at;
+
+-- name: order_of
+-- What the client wished of the payment $1, as it was accepted. Takes no lock.
+SELECT event_id, order_id, amount, currency, payment_method, customer_id, off_session, mandate, return_url, capture_method,
+       metadata
+  FROM payments WHERE id = $1::uuid;
+
+-- name: add_attempt
+-- A further attempt of a payment whose row is locked, claimed by $9 until $10 at $8. The payment owns its order again;
+-- fails where another payment does by now.
+WITH owning AS (
+    UPDATE payments SET owns_order = true WHERE id = $1::uuid
+)
+INSERT INTO attempts (
+    payment_id, number, state, payment_method, idempotency_key, request, request_hash, created_at,
+    claimed_by, claim_expires_at, fence, exposed, first_sent_at, last_sent_at, unknown_since)
+VALUES ($1::uuid, $2::int, $3::text, $4::text, $5::text, $6::bytea, $7::bytea, $8::timestamptz,
+        $9::text, $10::timestamptz, 1, true, $8::timestamptz, $8::timestamptz, $8::timestamptz);
+
+-- name: open_payments
+-- What is open and what is in doubt: since when the oldest open payment is there, and by currency how many are in doubt,
+-- of how much altogether. Takes no lock.
+SELECT currency, count(*) FILTER (WHERE state = 'in_doubt') AS doubted,
+       coalesce(sum(amount) FILTER (WHERE state = 'in_doubt'), 0)::bigint AS amount_in_doubt, min(created_at) AS oldest
+  FROM payments WHERE next_check_at IS NOT NULL GROUP BY currency;
 
 -- name: claim_attempts
 -- Take the attempts ($1 payment, $2 number) for $3 until $4, at $5: the fence rises, the time of sending is on record.
@@ -116,12 +165,12 @@ RETURNING a.payment_id, a.number, a.fence;
 
 -- name: write_payments
 -- One write for each payment that moved: its row, its attempts, its new facts and their place in the outbox.
--- The payments' rows are locked already. Arrays $1–$10 are payments, $11–$24 attempts, $25–$33 facts, $34 the time.
+-- The payments' rows are locked already. Arrays $1–$10 are payments, $11–$27 attempts, $28–$36 facts, $37 the time.
 WITH moved AS (
     UPDATE payments AS p
        SET state = t.state, version = t.version, intent_id = t.intent_id, amount_captured = t.amount_captured,
            screening = t.screening, retry_at = t.retry_at, cancel_requested_at = t.cancel_requested_at,
-           checks = t.checks, next_check_at = t.next_check_at, updated_at = $34::timestamptz,
+           checks = t.checks, next_check_at = t.next_check_at, updated_at = $37::timestamptz,
            owns_order = p.owns_order AND t.state NOT IN ('failed', 'canceled')
       FROM unnest($1::uuid[], $2::text[], $3::int[], $4::text[], $5::bigint[], $6::boolean[], $7::timestamptz[],
                   $8::timestamptz[], $9::int[], $10::timestamptz[])
@@ -133,21 +182,23 @@ WITH moved AS (
        SET state = t.state, charge_id = t.charge_id, decline_reason = t.decline_reason, decline_code = t.decline_code,
            decline_message = t.decline_message, decline_can_retry = t.decline_can_retry, action_url = t.action_url,
            action_expires_at = t.action_expires_at, exposed = t.exposed, unknown_since = t.unknown_since,
-           absent_since = t.absent_since,
+           absent_since = t.absent_since, settling = t.settling, may_appear_until = t.may_appear_until,
+           expired_at = t.expired_at,
            claimed_by = CASE WHEN t.released THEN NULL ELSE a.claimed_by END,
            claim_expires_at = CASE WHEN t.released THEN NULL ELSE a.claim_expires_at END
       FROM unnest($11::uuid[], $12::int[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[],
                   $18::boolean[], $19::text[], $20::timestamptz[], $21::boolean[], $22::timestamptz[],
-                  $23::timestamptz[], $24::boolean[])
+                  $23::timestamptz[], $24::text[], $25::timestamptz[], $26::timestamptz[], $27::boolean[])
            AS t(payment_id, number, state, charge_id, decline_reason, decline_code, decline_message,
-                decline_can_retry, action_url, action_expires_at, exposed, unknown_since, absent_since, released)
+                decline_can_retry, action_url, action_expires_at, exposed, unknown_since, absent_since, settling,
+                may_appear_until, expired_at, released)
      WHERE a.payment_id = t.payment_id AND a.number = t.number
 ), said AS (
     INSERT INTO facts (
         payment_id, version, id, name, schema_version, body, cause_source, cause_reference, occurred_at)
     SELECT payment_id, version, id, name, schema_version, body::jsonb, cause_source, cause_reference, occurred_at
-      FROM unnest($25::uuid[], $26::int[], $27::uuid[], $28::text[], $29::text[], $30::text[], $31::text[],
-                  $32::text[], $33::timestamptz[])
+      FROM unnest($28::uuid[], $29::int[], $30::uuid[], $31::text[], $32::text[], $33::text[], $34::text[],
+                  $35::text[], $36::timestamptz[])
            AS t(payment_id, version, id, name, schema_version, body, cause_source, cause_reference, occurred_at)
 )
-INSERT INTO outbox (payment_id, version) SELECT * FROM unnest($25::uuid[], $26::int[]);
+INSERT INTO outbox (payment_id, version) SELECT * FROM unnest($28::uuid[], $29::int[]);

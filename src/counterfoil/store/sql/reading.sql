@@ -27,7 +27,7 @@ SELECT id, event_id, order_id, customer_id, amount, currency, capture_method, pa
 -- name: attempts_shown
 -- The attempts of the payments $1, in order.
 SELECT payment_id, number, state, charge_id, decline_reason, decline_code, decline_message, decline_can_retry,
-       action_url, action_expires_at, first_sent_at, last_sent_at
+       action_url, action_expires_at, first_sent_at, last_sent_at, payment_method
   FROM attempts WHERE payment_id = ANY($1::uuid[]) ORDER BY payment_id, number;
 
 -- name: payment_of_order

@@ -1,0 +1,179 @@
+"""A payment in words: what is known of it, what is not, and what happens next and when."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from counterfoil.domain.money import Money
+from counterfoil.domain.payment import Attempt, Payment
+from counterfoil.domain.schedule import ABSENCE_PROOF, DOUBT_AFTER, KEY_LIFE
+from counterfoil.domain.states import AttemptState, PaymentState
+from counterfoil.domain.verdict import Settling
+
+
+@dataclass(frozen=True, slots=True)
+class Sends:
+    """What is on record of an attempt's sending: its key, when bytes may have left, and until when it is claimed."""
+
+    key: str
+    first_sent_at: datetime | None
+    last_sent_at: datetime | None
+    claim_expires_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """Something that happens next; ``at`` is None where it happens when it happens."""
+
+    at: datetime | None
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Sentences for a person, in the order in which they should be read."""
+
+    known: tuple[str, ...]
+    unknown: tuple[str, ...]
+    ahead: tuple[Ahead, ...]
+
+
+def explain(payment: Payment, sends: Sequence[Sends], now: datetime, *, paused: str | None = None) -> Explanation:
+    """Return a payment in words.
+
+    Args:
+        payment: as it stands.
+        sends: of each of its attempts, in order.
+        now: the time to explain it at.
+        paused: why nothing is sent at the moment, if that is so.
+    """
+    tried = list(zip(payment.attempts, sends, strict=True))
+    ahead = [one for attempt, sent in tried for one in _ahead(payment, attempt, sent, now)]
+    if paused is not None and payment.next_check_at is not None:
+        ahead.insert(0, Ahead(None, f"Nothing is sent or asked until a person has acted: {paused}."))
+    return Explanation(
+        known=(*_wish(payment), *(line for attempt, sent in tried for line in _known(payment, attempt, sent))),
+        unknown=tuple(line for attempt in payment.attempts for line in _unknown(attempt)),
+        ahead=tuple(sorted(ahead, key=lambda one: (one.at is not None, one.at or now))) or (_nothing(payment),),
+    )
+
+
+def _wish(payment: Payment) -> Iterator[str]:
+    yield (
+        f"Order {payment.order_id} asks for {payment.money.format()}; "
+        f"accepted {_time(payment.created_at)} under the event {payment.event_id}."
+    )
+    if payment.intent_id is not None:
+        yield f"The processor knows the payment as {payment.intent_id}."
+
+
+def _known(payment: Payment, attempt: Attempt, sent: Sends) -> Iterator[str]:
+    name = f"Attempt {attempt.number}"
+    if sent.first_sent_at is None or sent.last_sent_at is None:
+        yield f"{name} was never sent."
+        return
+    yield f"{name} was sent {_time(sent.first_sent_at)} under the key {sent.key}."
+    if sent.last_sent_at != sent.first_sent_at:
+        yield f"It was sent again, with the same bytes, last {_time(sent.last_sent_at)}."
+    match attempt.state:
+        case AttemptState.SENT if not attempt.exposed:
+            yield f"{name} was certainly not carried out so far: the processor turned it away, or was not reached."
+        case AttemptState.REQUIRES_ACTION if attempt.action is not None:
+            yield f"The processor waits for the customer, at {attempt.action.url or 'an address it did not name'}."
+        case AttemptState.PROCESSING:
+            yield "The processor took it and waits for the bank."
+        case AttemptState.AUTHORIZED:
+            yield f"The money is held by the charge {attempt.charge_id}, and not taken."
+        case AttemptState.DECLINED if attempt.decline is not None:
+            yield f"{name} was declined: {attempt.decline.message or 'no reason given'} ({attempt.decline.code})"
+        case AttemptState.CANCELED:
+            yield f"{name} was canceled{', for its customer did not act in time' if attempt.expired_at else ''}."
+        case AttemptState.CAPTURED:
+            captured = Money(payment.amount_captured, payment.money.currency)
+            yield f"{name} took {captured.format()} with the charge {attempt.charge_id}."
+
+
+def _unknown(attempt: Attempt) -> Iterator[str]:
+    name = f"attempt {attempt.number}"
+    match attempt.state:
+        case AttemptState.SENT if attempt.unknown_since is not None:
+            yield f"Whether {name} took money: since {_time(attempt.unknown_since)} no answer has said so or denied it."
+            if attempt.settling is Settling.STOP:
+                yield f"Which request the processor holds under the key of {name}: it says that it is another one."
+        case AttemptState.REQUIRES_ACTION:
+            yield "Whether the customer will act."
+        case AttemptState.PROCESSING:
+            yield "Whether the bank will pay; that can take days."
+
+
+def _ahead(payment: Payment, attempt: Attempt, sent: Sends, now: datetime) -> Iterator[Ahead]:
+    """Yield what is to come of an attempt; nothing where it has ended."""
+    due = payment.next_check_at
+    if sent.claim_expires_at is not None and sent.claim_expires_at > now:
+        yield Ahead(sent.claim_expires_at, "A process is at it; should it die, another one takes over then.")
+    match attempt.state:
+        case AttemptState.QUEUED:
+            yield Ahead(due, "A worker sends it.")
+        case AttemptState.SENT if attempt.settling in _SENDING and not _too_old(attempt, sent, now):
+            yield Ahead(due, "The same request is sent again under the same key; the processor answers as at first.")
+            yield from _key_ends(attempt, sent)
+            yield from _doubt(attempt, now)
+        case AttemptState.SENT:
+            yield Ahead(due, f"The processor is asked: {_question(payment)}.")
+            yield from _absence(attempt, now)
+            yield from _doubt(attempt, now)
+        case AttemptState.REQUIRES_ACTION:
+            yield Ahead(None, "The processor tells by webhook what the customer did.")
+            yield Ahead(due, f"If it has not told, it is asked about {payment.intent_id}.")
+            if attempt.action is not None and attempt.action.expires_at is not None:
+                yield Ahead(attempt.action.expires_at, "If the customer has not acted, the payment is canceled.")
+        case AttemptState.PROCESSING | AttemptState.AUTHORIZED:
+            yield Ahead(None, "The processor tells by webhook how it went on.")
+            yield Ahead(due, f"If it has not told, it is asked about {payment.intent_id}.")
+
+
+def _too_old(attempt: Attempt, sent: Sends, now: datetime) -> bool:
+    return attempt.exposed and sent.first_sent_at is not None and now - sent.first_sent_at >= KEY_LIFE
+
+
+def _key_ends(attempt: Attempt, sent: Sends) -> Iterator[Ahead]:
+    if attempt.exposed and sent.first_sent_at is not None:
+        yield Ahead(
+            sent.first_sent_at + KEY_LIFE,
+            "The key is too old to be sent again, for the processor may forget it; from then on it is only asked.",
+        )
+
+
+def _doubt(attempt: Attempt, now: datetime) -> Iterator[Ahead]:
+    if attempt.unknown_since is not None and now - attempt.unknown_since < DOUBT_AFTER:
+        yield Ahead(attempt.unknown_since + DOUBT_AFTER, "If still nothing is known, it is shown as in doubt.")
+
+
+def _absence(attempt: Attempt, now: datetime) -> Iterator[Ahead]:
+    if attempt.may_appear_until is not None and attempt.may_appear_until > now:
+        yield Ahead(attempt.may_appear_until, "Only from then on does it count if the processor has no trace of it.")
+    elif attempt.absent_since is not None:
+        when = attempt.absent_since + ABSENCE_PROOF
+        yield Ahead(when, "If the processor has no trace of it then either, nothing was done, and the payment fails.")
+
+
+def _question(payment: Payment) -> str:
+    if payment.intent_id is not None:
+        return f"how {payment.intent_id} stands"
+    return "its list of what was made around the sends is read, every page of it"
+
+
+def _nothing(payment: Payment) -> Ahead:
+    if payment.state is PaymentState.FAILED and payment.last_attempt is not None:
+        decline = payment.last_attempt.decline
+        if decline is not None and decline.can_retry:
+            return Ahead(None, "Nothing, unless the customer tries another method.")
+    return Ahead(None, "Nothing: it is final.")
+
+
+def _time(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+
+
+_SENDING: Final = frozenset({Settling.RESEND, Settling.RETRY})

@@ -1,0 +1,70 @@
+"""When a payment is looked at again, and how long we wait for what: every limit with its reason."""
+
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+from counterfoil.domain.verdict import Settling
+
+DOUBT_AFTER: Final = timedelta(minutes=15)
+"""An outcome unknown for this long is shown as ``in_doubt``: long enough for every ordinary retry, short enough for a
+person to hear of it the same hour."""
+
+LOOK_UPS_AFTER: Final = (
+    timedelta(seconds=5),
+    timedelta(seconds=30),
+    timedelta(minutes=2),
+    timedelta(minutes=10),
+    timedelta(hours=1),
+)
+"""When to ask again about an open payment, counted from the last time we asked; then every LOOK_UP_EVERY."""
+
+LOOK_UP_EVERY: Final = timedelta(hours=6)
+"""Bank debits take days: four looks a day cost nothing and find what a lost webhook did not say."""
+
+QUIET_LOOKS: Final = 3
+"""Where the processor itself said that it waits (for the customer, for a bank, for our capture) the first, hasty looks
+of the schedule are skipped: a webhook is the rule, the look-up the exception."""
+
+RETRY_FIRST: Final = timedelta(seconds=1)
+"""What was turned away before any work is sent again after this, then after twice as long, and so on: 1, 2, 4 s …"""
+
+RETRY_EVERY: Final = timedelta(minutes=5)
+"""… but at least this often: a processor that is back should not find us an hour away."""
+
+RETRY_SPREAD: Final = 0.25
+"""By up to this share a payment's retries come later than another's, so that all do not come back in one moment."""
+
+ABSENCE_PROOF: Final = timedelta(hours=1)
+"""Two complete listings this far apart prove that a send did nothing: one alone could run before a late effect."""
+
+LATE_EFFECT: Final = timedelta(hours=48)
+"""How long a send that the processor answered with an error of its own may still be carried out: Stripe calls such
+answers indeterminate and mends them afterwards ("Error handling", server errors). Earlier, absence proves nothing."""
+
+KEY_LIFE: Final = timedelta(hours=23)
+"""Stripe may forget a key after 24 hours; a POST with a forgotten key is a new charge. The hour is for our clocks."""
+
+NEVER_SENT_FOR: Final = timedelta(hours=72)
+"""An order that could not be sent for three days is given up: nobody waits for it any more."""
+
+CLAIM: Final = timedelta(seconds=120)
+"""How long a process may work on what it claimed. Four times the processor's timeout, so a live one never loses it."""
+
+ACTION_LIFE: Final = timedelta(hours=24)
+"""How long a customer may take over what the processor asks of them, where it names no end itself: as long as Stripe's
+own payment pages stay open. Then the payment is let go, and its order may be paid anew."""
+
+
+def wait_before(settling: Settling, looks: int, payment_id: UUID) -> timedelta:
+    """Return how long to wait before an open payment is looked at again.
+
+    Args:
+        settling: how its outcome is to be learned.
+        looks: how often it was looked at since it last moved.
+        payment_id: spreads the retries of different payments; random, so that no other randomness is needed.
+    """
+    if settling is Settling.RETRY:
+        wait = min(RETRY_FIRST * (1 << min(looks, 20)), RETRY_EVERY)
+        return wait * (1 + RETRY_SPREAD * (payment_id.int % 1000) / 1000)
+    return LOOK_UPS_AFTER[looks] if looks < len(LOOK_UPS_AFTER) else LOOK_UP_EVERY

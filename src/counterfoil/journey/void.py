@@ -1,0 +1,115 @@
+"""A payment that its customer left is let go at the processor, so that its order may be paid anew.
+
+Claim │ call │ record, as in `authorize`; what is sent is not an attempt but an operation on the attempt's payment.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from counterfoil.domain.payment import Advance, answered, expire
+from counterfoil.domain.schedule import CLAIM, KEY_LIFE
+from counterfoil.domain.states import AttemptHappening
+from counterfoil.domain.verdict import Verdict
+from counterfoil.processors.port import Processor
+from counterfoil.runtime.alarms import alarm
+from counterfoil.runtime.ids import Ids
+from counterfoil.runtime.metrics import PROCESSOR_CALLS
+from counterfoil.runtime.retry import again_on
+from counterfoil.store import operations, payments
+from counterfoil.store.operations import Cancellation, Sent
+from counterfoil.store.payments import Claim, Claimant, Held
+from counterfoil.store.pool import RIVALRY, Pool, unavailable_when_down
+
+MOST_AT_ONCE: Final = 50
+"""Cancellations one worker has under way at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Letting:
+    """A cancellation we hold the claim to."""
+
+    cancellation: Cancellation
+    claim: Claim
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What the processor said to a cancellation."""
+
+    letting: Letting
+    verdict: Verdict
+
+
+async def claim_due(
+    pool: Pool,
+    ids: Ids,
+    processor: Processor,
+    claimant: Claimant,
+    now: datetime,
+) -> list[Letting]:
+    """Claim payments whose customer's time is over; return what to send for each.
+
+    The same request goes again under the same key while that is young enough; later a new one may, for to cancel twice
+    does no more than to cancel once. Nothing is claimed while the claimant's key is paused.
+    """
+    async with unavailable_when_down(), pool.acquire() as connection, connection.transaction():
+        held = await payments.lock_overdue(connection, now, MOST_AT_ONCE, claimant.credential)
+        if not held:
+            return []
+        before = await operations.latest(connection, held)
+        wanted = [_cancellation(one, before.get(payment_id), processor, now) for payment_id, one in held.items()]
+        claims = await operations.claim(connection, wanted, claimant.name, now, now + CLAIM)
+        advances = [expire(held[one.payment_id].payment, one.attempt, now) for one in wanted]
+        await payments.write(connection, advances, ids, now)
+    return [Letting(one, claims[one.payment_id]) for one in wanted]
+
+
+def _cancellation(held: Held, before: Sent | None, processor: Processor, now: datetime) -> Cancellation:
+    payment, overdue = held.payment, held.payment.overdue(now)
+    assert overdue is not None, "it was taken because it is overdue"
+    assert payment.intent_id is not None, "the processor told its name when it asked for the customer"
+    if before is not None and now - before.first_sent_at < KEY_LIFE:
+        return Cancellation(payment.id, before.number, overdue.number, before.request)
+    number = before.number + 1 if before is not None else 1
+    request = processor.cancellation(payment.intent_id, payment.event_id, number)
+    return Cancellation(payment.id, number, overdue.number, request)
+
+
+async def call(processor: Processor, letting: Letting) -> Heard:
+    """Send the cancellation and return what was heard. Holds no transaction and no connection."""
+    verdict = await processor.send(letting.cancellation.request, again=True)
+    PROCESSOR_CALLS.labels("cancel", verdict.outcome.value).inc()
+    return Heard(letting, verdict)
+
+
+async def record(pool: Pool, ids: Ids, heard: Sequence[Heard], now: datetime) -> None:
+    """Record what was heard, in one transaction; what another process has taken over since changes nothing.
+
+    Raises:
+        Unavailable: the store does not answer. Once the claim expires the cancellation is sent again.
+    """
+    async with unavailable_when_down():
+        await again_on(RIVALRY, lambda: _record(pool, ids, heard, now))
+
+
+async def _record(pool: Pool, ids: Ids, heard: Sequence[Heard], now: datetime) -> None:
+    verdicts = {one.letting.cancellation.payment_id: one for one in heard}
+    async with pool.acquire() as connection, connection.transaction():
+        held = await payments.lock(connection, verdicts)
+        ended = [
+            (one.letting.cancellation, one.letting.claim, one.verdict.outcome is not AttemptHappening.UNKNOWN)
+            for one in heard
+        ]
+        ours = await operations.settle(connection, ended, now)
+        moved: dict[UUID, Advance] = {}
+        for payment_id in ours:
+            one = verdicts[payment_id]
+            number = one.letting.cancellation.attempt
+            moved[payment_id] = answered(held[payment_id].payment, number, one.verdict, now)
+        await payments.write(connection, list(moved.values()), ids, now)
+    for payment_id, advance in moved.items():
+        if advance.alarm is not None:
+            alarm("void", "alarm", payment_id=str(payment_id), why=advance.alarm)
