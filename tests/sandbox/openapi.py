@@ -7,8 +7,6 @@ The file is of 2024-09-30, the first after the sandbox's version; it only adds t
 
 import json
 import re
-import shutil
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,8 +14,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-MODULE = "github.com/stripe/stripe-mock@v0.189.0"
-FILE = Path("embedded/openapi/spec3.json")
+from tests import stripe_mock
+
 WHY_SKIPPED = "Go is not installed, and Stripe's OpenAPI file comes in stripe-mock's Go module"
 
 OLDEST = "2022-11-15"
@@ -41,15 +39,7 @@ TYPES: Mapping[str, tuple[type, ...]] = {
 
 def found() -> Path | None:
     """Where the file is, fetching its module if need be; None without Go."""
-    if shutil.which("go") is None:
-        return None
-    answer = subprocess.run(
-        ["go", "mod", "download", "-json", MODULE],  # noqa: S607  whichever Go the developer uses
-        capture_output=True,
-        check=True,
-        cwd=Path(__file__).parent,
-    )
-    return Path(json.loads(answer.stdout)["Dir"]) / FILE
+    return None if stripe_mock.GO is None else stripe_mock.fetched() / stripe_mock.FILE
 
 
 @cache

@@ -1,0 +1,361 @@
+"""Every call that we make to Stripe, made to Stripe's own stripe-mock, which knows each URL and each parameter.
+
+It keeps nothing and behaves like nobody, so what is shown is that we speak Stripe's language to the letter: each call
+is taken, and with any one name in it misspelt it is refused, so that a misspelling of ours could not pass. Its API is
+of 2024-09-30, the nearest to our 2024-06-20; it takes whatever version a request names, unless it is started with
+`-strict-version-check`, and then it refuses ours.
+"""
+
+import ast
+import json
+import re
+import subprocess
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+from uuid import UUID
+
+import aiohttp
+import pytest
+from aiohttp import web
+from tests import stripe_mock, told
+from tests.orders import order
+from tests.stage import until
+from yarl import URL
+
+from counterfoil.domain.order import Mandate
+from counterfoil.domain.payment import CaptureMethod
+from counterfoil.domain.request import Request
+from counterfoil.processors.stripe import requests
+from counterfoil.processors.stripe.client import StripeProcessor
+
+KEY = "sk_test_mock"
+BACK = "https://shop.example/back"
+PAYMENT = UUID("01900000-0000-7000-8000-000000000001")
+CONSENT = Mandate(accepted_at=told.START, ip_address="192.0.2.1", user_agent="test")
+UNDATED = Mandate(ip_address="192.0.2.1", user_agent="test")
+
+OPERATIONS = {
+    "payment_intents.create_async": "POST /v1/payment_intents",
+    "payment_intents.confirm_async": "POST /v1/payment_intents/{id}/confirm",
+    "payment_intents.retrieve_async": "GET /v1/payment_intents/{id}",
+    "payment_intents.list_async": "GET /v1/payment_intents",
+    "payment_methods.retrieve_async": "GET /v1/payment_methods/{id}",
+}
+"""The methods of Stripe's SDK that the processor calls, and what each sends."""
+
+LISTENS = re.compile(r"^Listening for HTTP at address: (?P<address>127\.0\.0\.1:\d+)$", re.MULTILINE)
+SOURCES = Path(requests.__file__).parent
+
+SENDS_NOTHING = "close_async"
+"""A method of the SDK's transport that looks like those."""
+
+Asking = Callable[[StripeProcessor], Awaitable[bool]]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A way in which we speak to Stripe. ``ask`` makes the call and returns whether our code could read the answer."""
+
+    method: str
+    shape: str
+    ask: Asking
+
+
+def sent(request: Request) -> Asking:
+    """Send it as the steps do; what is said names the intent, and nobody is alarmed."""
+
+    async def ask(stripe: StripeProcessor) -> bool:
+        verdict = await stripe.send(request, again=False)
+        return verdict.alarm is None and verdict.intent_id is not None
+
+    return ask
+
+
+def created(kind: str = "card", return_url: str | None = BACK, **changes: Any) -> Asking:
+    return sent(requests.create_and_confirm(PAYMENT, order(**changes), kind, return_url))
+
+
+def confirmed(kind: str = "card", return_url: str | None = BACK, **changes: Any) -> Asking:
+    return sent(requests.confirm("pi_1", 2, order(**changes), kind, return_url))
+
+
+async def look_up(stripe: StripeProcessor) -> bool:
+    verdict = await stripe.look_up("pi_1")
+    return verdict.alarm is None and verdict.intent_id == "pi_1"
+
+
+async def find(stripe: StripeProcessor) -> bool:
+    """Read the list to its end; stripe-mock's own payment is none of ours."""
+    return (await stripe.find(PAYMENT, told.START, told.START)).absent
+
+
+async def kind_of(stripe: StripeProcessor) -> bool:
+    request = await stripe.request_for(PAYMENT, order(method="pm_1AskStripe"))
+    kinds: list[str] = requests.call_of(request).parameters["payment_method_types"]
+    return kinds == ["card"]
+
+
+CALLS = [
+    Call("payment_intents.create_async", "a card", created()),
+    Call("payment_intents.create_async", "a token", created(method="tok_visa")),
+    Call("payment_intents.create_async", "off session", created(return_url=None, off_session=True)),
+    Call("payment_intents.create_async", "a customer of Stripe's", created(customer_id="cus_1")),
+    Call("payment_intents.create_async", "a hold", created(capture_method=CaptureMethod.MANUAL)),
+    Call("payment_intents.create_async", "metadata", created(metadata={"colour": "blue", "größe": "42 [cm]"})),
+    Call(
+        "payment_intents.create_async", "a known mandate", created("us_bank_account", mandate=Mandate(id="mandate_1"))
+    ),
+    Call("payment_intents.create_async", "consent to a debit", created("sepa_debit", mandate=CONSENT)),
+    Call("payment_intents.create_async", "undated consent", created("bacs_debit", mandate=UNDATED)),
+    Call("payment_intents.confirm_async", "a card", confirmed()),
+    Call("payment_intents.confirm_async", "a token", confirmed(method="tok_visa")),
+    Call("payment_intents.confirm_async", "off session", confirmed(return_url=None, off_session=True)),
+    Call("payment_intents.confirm_async", "a known mandate", confirmed("acss_debit", mandate=Mandate(id="mandate_1"))),
+    Call("payment_intents.confirm_async", "consent to a debit", confirmed("us_bank_account", mandate=CONSENT)),
+    Call("payment_intents.retrieve_async", "by its id", look_up),
+    Call("payment_intents.list_async", "around a send, every page", find),
+    Call("payment_methods.retrieve_async", "by its id", kind_of),
+]
+each_call = pytest.mark.parametrize("call", CALLS, ids=lambda call: f"{call.method}: {call.shape}")
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A request as it went over the wire, and the status of its answer. ``parameters`` in query or body."""
+
+    method: str
+    path: str
+    parameters: list[tuple[str, str]]
+    headers: Mapping[str, str]
+    status: int
+
+    @property
+    def operation(self) -> str:
+        """What it asks for, whichever object it is about."""
+        return f"{self.method} {re.sub(r'/(ch|cus|pi|pm|re)_[^/]+', '/{id}', self.path)}"
+
+    def misspelt(self) -> Iterator[tuple[str, str, list[tuple[str, str]]]]:
+        """Give path and parameters with one name in them misspelt: each name once, on every level."""
+        yield "the path", re.sub(r"^(/v1/\w+?)(?=/|$)", r"\1s", self.path), self.parameters
+        for place, (name, value) in enumerate(self.parameters):
+            parts = re.findall(r"[^\[\]]+", name)
+            for level, part in enumerate(parts):
+                if part.isdigit() or (level and parts[0] == "metadata"):  # a place in a list, or a name of our own
+                    continue
+                names = [*parts[:level], part + part[-1], *parts[level + 1 :]]
+                wrong = names[0] + "".join(f"[{inner}]" for inner in names[1:])
+                yield wrong, self.path, [*self.parameters[:place], (wrong, value), *self.parameters[place + 1 :]]
+
+
+@dataclass(frozen=True, slots=True)
+class Recorder:
+    """Passes requests on and keeps them; says of the first list that it goes on, which stripe-mock never does."""
+
+    peer: str
+    session: aiohttp.ClientSession
+    exchanges: list[Exchange] = field(default_factory=list)
+
+    async def answer(self, request: web.BaseRequest) -> web.Response:
+        """Bring back what stripe-mock says."""
+        body = await request.read()
+        url = URL(self.peer + request.raw_path, encoded=True)
+        async with self.session.request(request.method, url, data=body, headers=request.headers) as answer:
+            said, headers = await answer.json(), {"Request-Id": answer.headers["Request-Id"]}
+        parameters = parse_qsl(request.query_string or body.decode(), keep_blank_values=True)
+        lists = [one for one in self.exchanges if one.operation == "GET /v1/payment_intents"]
+        if said.get("object") == "list":
+            said["has_more"] = not lists
+        self.exchanges.append(Exchange(request.method, request.path, parameters, dict(request.headers), answer.status))
+        return web.json_response(said, status=answer.status, headers=headers)
+
+
+def strict(specification: Any) -> Any:
+    """Return Stripe's file with two things said that Stripe does and its file leaves out.
+
+    A name that nobody knows is refused on every level, not on the first alone. And a card may be given in
+    ``payment_method_data`` as it may to ``POST /v1/payment_methods``, as a token for one.
+    """
+    paths = json.loads(json.dumps(specification["paths"]))
+    card = _form(paths["/v1/payment_methods"]["post"])["card"]
+    for path in ("/v1/payment_intents", "/v1/payment_intents/{intent}/confirm"):
+        method = _form(paths[path]["post"])["payment_method_data"]["properties"]
+        assert "card" not in method.keys() | set(method["type"]["enum"]), "Stripe's file has it now: drop this"
+        method["card"] = card
+        method["type"]["enum"].append("card")
+    for operations in paths.values():
+        for operation in operations.values():
+            for parameter in operation.get("parameters", ()):
+                _close(parameter["schema"])
+            for content in operation.get("requestBody", {}).get("content", {}).values():
+                _close(content["schema"])
+    return {**specification, "paths": paths}
+
+
+def _form(operation: Any) -> Any:
+    return operation["requestBody"]["content"]["application/x-www-form-urlencoded"]["schema"]["properties"]
+
+
+def _close(schema: Any) -> None:
+    if "properties" in schema:
+        schema.setdefault("additionalProperties", False)
+    for inner in [*schema.get("properties", {}).values(), *schema.get("anyOf", ()), schema.get("items")]:
+        if inner is not None:
+            _close(inner)
+
+
+@contextmanager
+def running(program: Path, folder: Path) -> Iterator[str]:
+    """Yield the URL of a stripe-mock on loopback that ends with the block."""
+    log = folder / "stripe-mock.log"
+    file = folder / "strict.json"
+    file.write_text(json.dumps(strict(json.loads((stripe_mock.fetched() / stripe_mock.FILE).read_text()))))
+    # With only the first address it would serve HTTPS too, on a fixed port and to the whole network.
+    command = [str(program), "-http-addr", "127.0.0.1:0", "-https-addr", "127.0.0.1:0", "-spec", str(file)]
+    with log.open("wb") as output, subprocess.Popen(command, env={}, stdout=output, stderr=output) as process:
+        try:
+            until(lambda: process.poll() is not None or LISTENS.search(log.read_text()) is not None)
+            listening = LISTENS.search(log.read_text())
+            assert listening is not None, log.read_text()
+            yield f"http://{listening['address']}"
+        finally:
+            process.kill()
+
+
+@pytest.fixture(scope="module")
+def mock_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A stripe-mock, built and started once for all tests here."""
+    if stripe_mock.GO is None:
+        pytest.skip(reason=stripe_mock.WHY_SKIPPED)
+    folder = tmp_path_factory.mktemp("stripe-mock")
+    with running(stripe_mock.built(folder), folder) as url:
+        yield url
+
+
+@pytest.fixture
+async def recorder(mock_url: str) -> AsyncIterator[Recorder]:
+    async with aiohttp.ClientSession() as session:
+        yield Recorder(mock_url, session)
+
+
+@pytest.fixture
+async def stripe(recorder: Recorder) -> AsyncIterator[StripeProcessor]:
+    runner = web.ServerRunner(web.Server(recorder.answer, access_log=None))
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    processor = StripeProcessor(KEY, livemode=False, api_base=url, return_url=BACK)
+    yield processor
+    await processor.close()
+    await runner.cleanup()
+
+
+async def asked_directly(peer: str, exchange: Exchange, path: str, parameters: list[tuple[str, str]]) -> int:
+    """Make a recorded request again, changed or not; return the status."""
+    encoded = urlencode(parameters)
+    url, body = (f"{path}?{encoded}", None) if exchange.method == "GET" else (path, encoded)
+    headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/x-www-form-urlencoded"}
+    async with (
+        aiohttp.ClientSession(headers=headers) as session,
+        session.request(exchange.method, URL(peer + url, encoded=True), data=body) as answer,
+    ):
+        return answer.status
+
+
+def sdk_methods(source: str) -> set[str]:
+    """Return the asynchronous methods of Stripe's SDK that a module names, each with the resource that has it."""
+    tree = ast.parse(source)
+    meant: dict[str, str] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign):
+            meant |= {ast.unparse(target): ast.unparse(value) for target, value in _pairs(node)}
+    attributes = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
+    named = [node for node in attributes if node.attr.endswith("_async") and node.attr != SENDS_NOTHING]
+    owners = [(node.attr, ast.unparse(node.value)) for node in named]
+    return {f"{meant.get(owner, owner).rpartition('.')[2]}.{method}" for method, owner in owners}
+
+
+def _pairs(node: ast.Assign) -> Iterator[tuple[ast.expr, ast.expr]]:
+    for target in node.targets:
+        if isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple):
+            yield from zip(target.elts, node.value.elts, strict=True)
+        else:
+            yield target, node.value
+
+
+@each_call
+async def test_each_call_is_taken_and_its_answer_read(call: Call, stripe: StripeProcessor, recorder: Recorder) -> None:
+    """Our processor, over Stripe's SDK, is answered 200 and makes sense of it."""
+    understood = await call.ask(stripe)
+
+    heard = {(exchange.operation, exchange.status) for exchange in recorder.exchanges}
+    assert (understood, heard) == (True, {(OPERATIONS[call.method], 200)})
+
+
+@each_call
+async def test_each_call_with_one_name_misspelt_is_refused(
+    call: Call, stripe: StripeProcessor, recorder: Recorder
+) -> None:
+    """Whichever name it is, and however deep; as it was, the same request is taken."""
+    await call.ask(stripe)
+
+    taken = []
+    for exchange in recorder.exchanges:
+        as_it_was = await asked_directly(recorder.peer, exchange, exchange.path, exchange.parameters)
+        assert as_it_was == 200
+        for name, path, parameters in exchange.misspelt():
+            status = await asked_directly(recorder.peer, exchange, path, parameters)
+            if status != (404 if name == "the path" else 400):
+                taken.append((name, status))
+    assert taken == []
+
+
+async def test_each_call_names_our_version_and_each_post_its_key(stripe: StripeProcessor, recorder: Recorder) -> None:
+    """Without the one Stripe answers as the account's default version has it; without the other it charges twice."""
+    for call in CALLS:
+        await call.ask(stripe)
+
+    versions = {exchange.headers["Stripe-Version"] for exchange in recorder.exchanges}
+    keyed = {(exchange.method, "Idempotency-Key" in exchange.headers) for exchange in recorder.exchanges}
+    assert (versions, keyed) == ({requests.API_VERSION}, {("GET", False), ("POST", True)})
+
+
+async def test_a_list_is_read_to_its_end(stripe: StripeProcessor, recorder: Recorder) -> None:
+    """The second page begins after the last of the first, in the same window of time."""
+    await find(stripe)
+
+    first, second = [dict(exchange.parameters) for exchange in recorder.exchanges]
+    assert second == first | {"starting_after": second["starting_after"]}
+    assert {"created[gte]", "created[lte]", "limit"} == first.keys()
+
+
+def test_no_call_is_left_out() -> None:
+    """Every method of Stripe's SDK that stands in the processor's source has its line above, and no other has."""
+    called = set().union(*(sdk_methods(source.read_text()) for source in SOURCES.glob("*.py")))
+
+    assert OPERATIONS.keys() == called == {call.method for call in CALLS}
+
+
+def test_a_call_left_out_is_seen() -> None:
+    """Called on the client, or by another name for one of its resources, or handed on without being called."""
+    planted = (
+        "refunds, key = self._client.refunds, None\n"
+        "await refunds.create_async({})\n"
+        "await self._client.charges.retrieve_async(id)\n"
+        "listing = self._client.events.list_async\n"
+    )
+    assert sdk_methods(planted) == {"refunds.create_async", "charges.retrieve_async", "events.list_async"}
+
+
+def test_every_name_is_misspelt_once() -> None:
+    """On every level, but for places in lists and for names of our own."""
+    pairs = [("amount", "1"), ("created[gte]", "2"), ("types[0]", "card"), ("metadata[order_id]", "4")]
+    exchange = Exchange("POST", "/v1/payment_intents/pi_1/confirm", pairs, {}, 200)
+
+    names = [name for name, _, _ in exchange.misspelt()]
+    paths = {path for _, path, _ in exchange.misspelt()}
+    assert names == ["the path", "amountt", "createdd[gte]", "created[gtee]", "typess[0]", "metadataa[order_id]"]
+    assert paths == {"/v1/payment_intentss/pi_1/confirm", "/v1/payment_intents/pi_1/confirm"}
