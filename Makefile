@@ -8,7 +8,7 @@ export UV_SYSTEM_CERTS := 1
 UV := env -u VIRTUAL_ENV $(BIN)/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo up check test lock diagram sandbox-coverage
+.PHONY: help setup setup-dev demo up check test test-stripe lock diagram sandbox-coverage
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-16s %s\n' "$$name" "$$text"; done
@@ -49,6 +49,10 @@ check: setup-dev  ## lint, types, import contracts
 
 test: check  ## everything that must pass before a change lands
 	@$(BIN)/pytest -n 2 --dist loadfile
+
+test-stripe: setup-dev  ## the flows once more, at Stripe itself: needs STRIPE_KEY=sk_test_…
+	@$(BIN)/python -m tests.flows.account
+	@$(BIN)/pytest -m stripe tests/flows
 
 sandbox-coverage: setup-dev  ## renew src/stripe_sandbox/COVERAGE.md from Stripe's OpenAPI file (needs Go)
 	@$(BIN)/python -m stripe_sandbox.coverage "$$($(BIN)/python -m tests.sandbox.openapi)" > src/stripe_sandbox/COVERAGE.md

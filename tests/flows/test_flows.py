@@ -1,0 +1,197 @@
+"""What a payment goes through, from order to record, the same at the sandbox and at Stripe's test mode."""
+
+from dataclasses import replace
+
+import pytest
+import stripe
+from tests.flows.conftest import Peer, Wishing
+from tests.orders import Shop
+from tests.stage import becomes
+
+from counterfoil.domain.errors import MethodRefused
+from counterfoil.domain.money import Money
+from counterfoil.domain.payment import CLAIM, CaptureMethod
+from counterfoil.domain.states import AttemptHappening, PaymentState
+from counterfoil.domain.verdict import FailureReason
+from counterfoil.journey import authorize
+from counterfoil.processors.stripe.client import StripeProcessor
+
+
+async def has_charges(client: stripe.StripeClient, intent_id: str | None, *expected: str | None) -> None:
+    """See that a PaymentIntent has come to these charges and to no other; a list may be a moment behind."""
+    assert intent_id is not None
+    charges: stripe.ChargeService.ListParams = {"payment_intent": intent_id}
+
+    async def listed() -> set[str | None]:
+        return {charge.id for charge in (await client.charges.list_async(charges)).data}
+
+    await becomes(set(expected), listed)
+
+
+async def test_a_good_card_is_captured(shop: Shop, wish: Wishing) -> None:
+    """The answer moves the payment, with the answer as its cause."""
+    payment = await shop.charge(wish())
+
+    assert (payment.state, payment.amount_captured) == (PaymentState.SUCCEEDED, 1999)
+    assert await shop.facts(payment) == [(1, "PaymentRequested", "order"), (2, "PaymentSucceeded", "answer")]
+
+
+async def test_a_token_of_a_card_is_as_good(shop: Shop, wish: Wishing) -> None:
+    """It goes inside `payment_method_data`, where Stripe takes it although its OpenAPI file does not say so."""
+    payment = await shop.charge(wish("tok_visa"))
+
+    assert (payment.state, payment.amount_captured) == (PaymentState.SUCCEEDED, 1999)
+
+
+async def test_a_method_without_a_telling_name_is_asked_about(
+    shop: Shop, wish: Wishing, client: stripe.StripeClient
+) -> None:
+    """A customer's own card is a pm_… like any other; Stripe says what it is, then it is charged."""
+    made = await client.payment_methods.create_async({"type": "card", "card": {"token": "tok_visa"}})
+
+    payment = await shop.charge(wish(made.id))
+
+    assert payment.state is PaymentState.SUCCEEDED
+
+
+async def test_a_method_that_is_not_there_is_refused(shop: Shop, wish: Wishing) -> None:
+    """Before anything is kept or sent."""
+    with pytest.raises(MethodRefused):
+        await shop.charge(wish("pm_1NoSuchMethod"))
+
+
+@pytest.mark.parametrize(
+    ("method", "code", "reason"),
+    [
+        ("pm_card_visa_chargeDeclined", "generic_decline", FailureReason.CARD_DECLINED),
+        ("pm_card_visa_chargeDeclinedInsufficientFunds", "insufficient_funds", FailureReason.INSUFFICIENT_FUNDS),
+        ("pm_card_chargeDeclinedExpiredCard", "expired_card", FailureReason.EXPIRED_CARD),
+        ("pm_card_chargeDeclinedProcessingError", "processing_error", FailureReason.OTHER),
+    ],
+)
+async def test_a_decline_has_stripes_code_and_our_reason(
+    shop: Shop, wish: Wishing, method: str, code: str, reason: FailureReason
+) -> None:
+    """The payment fails, and its attempt keeps the charge that was declined."""
+    payment = await shop.charge(wish(method))
+
+    (attempt,) = payment.attempts
+    assert attempt.decline is not None
+    assert (payment.state, attempt.decline.code, attempt.decline.reason) == (PaymentState.FAILED, code, reason)
+    assert attempt.charge_id is not None
+    assert payment.intent_id is not None
+
+
+async def test_a_card_that_asks_for_its_owner_leaves_a_link(shop: Shop, wish: Wishing) -> None:
+    """3-D Secure: the payment waits, with the address the customer must visit."""
+    payment = await shop.charge(wish("pm_card_threeDSecure2Required"))
+
+    action = payment.attempts[0].action
+    assert action is not None
+    assert (payment.state, action.url.startswith("http")) == (PaymentState.REQUIRES_ACTION, True)
+
+
+async def test_a_hold_takes_nothing_yet(shop: Shop, wish: Wishing) -> None:
+    """With `capture_method` manual the money is the customer's until we take it."""
+    payment = await shop.charge(wish(capture_method=CaptureMethod.MANUAL))
+
+    assert (payment.state, payment.amount_captured) == (PaymentState.AUTHORIZED, 0)
+
+
+@pytest.mark.parametrize(
+    "method",
+    ["pm_card_visa", "pm_card_visa_chargeDeclinedInsufficientFunds", "pm_card_threeDSecure2Required"],
+)
+async def test_looking_up_tells_what_sending_told(
+    processor: StripeProcessor, shop: Shop, wish: Wishing, method: str
+) -> None:
+    """Whatever came of it: the same verdict, but for its cause, and for the link, which Stripe may make anew."""
+    sending = await shop.sending(wish(method))
+    sent = (await authorize.call(processor, sending)).verdict
+    assert sent.intent_id is not None
+
+    found = await processor.look_up(sent.intent_id)
+
+    assert replace(found, cause=sent.cause, action=sent.action) == sent
+
+
+async def test_a_payment_is_found_among_all_that_were_made(
+    processor: StripeProcessor, shop: Shop, wish: Wishing
+) -> None:
+    """By our own name for it, where Stripe's was never learned."""
+    payment = await shop.charge(wish())
+    now = shop.clock.now()
+
+    found = await becomes(
+        lambda verdict: verdict.intent_id is not None,
+        lambda: processor.find(payment.id, now, now),
+    )
+
+    assert (found.intent_id, found.outcome) == (payment.intent_id, AttemptHappening.CAPTURED)
+
+
+async def test_what_was_never_sent_is_not_found(processor: StripeProcessor, shop: Shop, wish: Wishing) -> None:
+    """A complete listing without it says so."""
+    await shop.charge(wish())
+    now = shop.clock.now()
+
+    assert (await processor.find(shop.ids.new(), now, now)).absent is True
+
+
+async def test_the_same_request_sent_twice_is_one_charge(
+    shop: Shop, wish: Wishing, client: stripe.StripeClient
+) -> None:
+    """Lost between the answer and its record: whoever takes over sends key and bytes again."""
+    lost = await authorize.call(shop.stripe, await shop.sending(wish()))
+    shop.clock.advance(CLAIM)
+
+    (sending,) = await authorize.claim_due(shop.pool, shop.ids, "worker", shop.clock.now())
+    payment = await shop.send(sending)
+
+    assert (payment.state, payment.intent_id) == (PaymentState.SUCCEEDED, lost.verdict.intent_id)
+    await has_charges(client, payment.intent_id, lost.verdict.charge_id)
+
+
+async def test_a_key_does_not_serve_another_request(
+    processor: StripeProcessor, shop: Shop, wish: Wishing, client: stripe.StripeClient
+) -> None:
+    """Other parameters under a used key are refused: nothing is charged, nothing decided, and a person is called."""
+    wished = wish()
+    payment = await shop.charge(wished)
+    other = await processor.request_for(payment.id, replace(wished, money=Money(2999, "EUR")))
+
+    verdict = await processor.send(other, again=True)
+
+    assert (verdict.outcome, verdict.alarm) == (
+        AttemptHappening.UNKNOWN,
+        "the idempotency key was sent with other parameters before",
+    )
+    await has_charges(client, payment.intent_id, payment.attempts[0].charge_id)
+
+
+async def test_a_second_attempt_confirms_the_same_intent(
+    processor: StripeProcessor, shop: Shop, wish: Wishing, client: stripe.StripeClient
+) -> None:
+    """After a decline: a new key, another method, a new charge, one PaymentIntent."""
+    wished = wish("pm_card_visa_chargeDeclined")
+    payment = await shop.charge(wished)
+    assert payment.intent_id is not None
+
+    request = await processor.request_again(payment.intent_id, 2, replace(wished, payment_method="pm_card_visa"))
+    second = await processor.send(request, again=False)
+
+    assert (second.outcome, second.intent_id) == (AttemptHappening.CAPTURED, payment.intent_id)
+    assert second.charge_id != payment.attempts[0].charge_id
+    await has_charges(client, payment.intent_id, payment.attempts[0].charge_id, second.charge_id)
+
+
+async def test_a_wrong_key_fails_no_payment(peer: Peer, shop: Shop, wish: Wishing) -> None:
+    """Stripe refuses us, not the customer: the payment stays open, and a person is called."""
+    sending = await shop.sending(wish())
+    wrong = StripeProcessor("sk_test_wrong", livemode=False, api_base=peer.api_base)
+
+    heard = await authorize.call(wrong, sending)
+    await wrong.close()
+    (payment,) = await authorize.record(shop.pool, shop.ids, [heard], shop.clock.now())
+
+    assert (payment.state, heard.verdict.alarm) == (PaymentState.PROCESSING, "Stripe refuses our key")
