@@ -79,6 +79,26 @@ async def test_a_method_belongs_to_one_customer(sdk: stripe.StripeClient) -> Non
     assert (again.customer, detached.customer) == (first.id, None)
 
 
+@pytest.mark.parametrize(("name", "kind"), [("pm_card_visa", "card"), ("pm_sepaDebit_success_de", "sepa_debit")])
+async def test_reading_a_test_method_makes_one(sdk: stripe.StripeClient, name: str, kind: str) -> None:
+    """A documented test id that is retrieved is a new method each time, as at Stripe; a made one stays itself."""
+    first, second = [await sdk.payment_methods.retrieve_async(name) for _ in range(2)]
+    kept = await sdk.payment_methods.retrieve_async(first.id)
+
+    assert (first.type, kept) == (kind, first)
+    assert len({name, first.id, second.id}) == 3
+
+
+async def test_a_test_method_is_unknown_in_live_mode(http: "Http") -> None:
+    """Where real money is, nothing is made of its name, neither to look at nor to keep."""
+    key = {"Authorization": "Bearer sk_live_sandbox"}
+    customer = (await http.send("POST", "/v1/customers", {}, key)).body["id"]
+    read = await http.send("GET", "/v1/payment_methods/pm_card_visa", None, key)
+    attached = await http.send("POST", "/v1/payment_methods/pm_card_visa/attach", {"customer": customer}, key)
+
+    assert [(answer.status, answer.error["code"]) for answer in (read, attached)] == [(404, "resource_missing")] * 2
+
+
 async def test_a_detached_method_is_nobodys_default(sdk: stripe.StripeClient) -> None:
     """Taking the default method away leaves the customer without one."""
     made = await sdk.customers.create_async(

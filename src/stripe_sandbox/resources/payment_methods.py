@@ -307,22 +307,26 @@ def _create(call: Call) -> Object:
     return from_parameters(call.account, call.params)
 
 
-def _retrieve(call: Call) -> Object:
+def _kept(call: Call) -> Object:
     return call.subject(call.account.payment_methods, "PaymentMethod", "payment_method")
+
+
+def _retrieve(call: Call) -> Object:
+    identifier = call.path["payment_method"]
+    if identifier in METHODS and not call.account.livemode:
+        return _make(call.account, identifier)
+    return _kept(call)
 
 
 def _attach(call: Call) -> Object:
     customer = call.params["customer"]
     if customer not in call.account.customers:
         raise missing_object("customer", customer, "customer")
-    identifier = call.path["payment_method"]
-    if identifier in METHODS:
-        return attach(call.account, resolved(call.account, identifier), customer, call.cause)
     return attach(call.account, _retrieve(call), customer, call.cause)
 
 
 def _detach(call: Call) -> Object:
-    method = _retrieve(call)
+    method = _kept(call)
     if method["customer"] is None:
         raise RefusedError(
             400, "The payment method you provided is not attached to a customer, so it cannot be detached."
