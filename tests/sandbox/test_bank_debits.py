@@ -31,7 +31,7 @@ async def _debit(http: "Http", method: str, *, accepted: bool = True, **more: st
 async def test_a_debit_settles_after_days(http: "Http", method: str) -> None:
     """A bank debit is processing for days of the sandbox's clock, and then money."""
     started = await _debit(http, method)
-    await http.advance(4 * DAY - 1)
+    await http.advance(3 * DAY - 1)
     before = (await http.get(f"/v1/payment_intents/{started.body['id']}")).body["status"]
     await http.advance(1)
     after = (await http.get(f"/v1/payment_intents/{started.body['id']}")).body
@@ -51,11 +51,11 @@ async def test_a_debit_settles_after_days(http: "Http", method: str) -> None:
 @pytest.mark.parametrize(
     ("method", "code", "days"),
     [
-        ("pm_usBankAccount_insufficientFunds", "insufficient_funds", 4),
-        ("pm_usBankAccount_accountClosed", "account_closed", 4),
-        ("pm_usBankAccount_noAccount", "no_account", 4),
-        ("pm_usBankAccount_debitNotAuthorized", "debit_not_authorized", 4),
-        ("pm_sepaDebit_failed_de", "debit_not_authorized", 4),
+        ("pm_usBankAccount_insufficientFunds", "insufficient_funds", 3),
+        ("pm_usBankAccount_accountClosed", "account_closed", 3),
+        ("pm_usBankAccount_noAccount", "no_account", 3),
+        ("pm_usBankAccount_debitNotAuthorized", "debit_not_authorized", 3),
+        ("pm_sepaDebit_failed_de", "debit_not_authorized", 3),
         ("pm_sepaDebit_failedDelayed_at", "debit_not_authorized", 6),
     ],
 )
@@ -111,7 +111,7 @@ async def test_a_debit_has_its_currency(http: "Http") -> None:
 async def test_what_a_debit_costs(http: "Http") -> None:
     """0.8 % up to 5.00, and the rest is available two days later."""
     started = await _debit(http, "pm_usBankAccount_success", amount="10000")
-    await http.advance(4 * DAY)
+    await http.advance(3 * DAY)
     charge = (await http.get(f"/v1/charges/{started.body['latest_charge']}")).body
     path = f"/v1/balance_transactions/{charge['balance_transaction']}"
     pending = (await http.get(path)).body

@@ -135,7 +135,7 @@ async def test_a_debit_that_bounces_after_success_is_a_lost_dispute(
         "mandate_data[customer_acceptance][type]": "offline",
     }
     intent = (await http.post("/v1/payment_intents", form)).body
-    await http.advance(4 * DAY + 1)
+    await http.advance(3 * DAY + 1)
     paid = (await http.get(f"/v1/payment_intents/{intent['id']}")).body
     dispute = (await http.get(f"/v1/disputes?charge={intent['latest_charge']}&expand[]=data.charge")).body["data"][0]
     refused = await http.post(f"/v1/disputes/{dispute['id']}", {"submit": "true"})

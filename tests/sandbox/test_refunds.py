@@ -200,7 +200,7 @@ async def test_a_refund_of_a_debit_takes_days(http: "Http") -> None:
     }
     intent = (await http.post("/v1/payment_intents", form)).body
     early = await http.post("/v1/refunds", {"payment_intent": intent["id"]})
-    await http.advance(4 * DAY)
+    await http.advance(3 * DAY)
     refund = (await http.post("/v1/refunds", {"payment_intent": intent["id"]})).body
     entry = (await http.get(f"/v1/balance_transactions/{refund['balance_transaction']}?expand[]=source")).body
     await http.advance(4 * DAY)
