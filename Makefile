@@ -35,7 +35,7 @@ $(VENV)/dev.done: $(VENV)/run.done requirements-dev.lock
 setup: $(VENV)/run.done  ## install everything Counterfoil runs on into .venv
 setup-dev: $(VENV)/dev.done  ## and what the tests need
 
-demo: setup  ## take two payments on this machine and show them (no account, no Docker)
+demo: setup  ## take five payments on this machine and show each step (no account, no Docker)
 	@$(BIN)/counterfoil demo
 
 up: setup  ## run every role on embedded PostgreSQL beside the Stripe sandbox

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from counterfoil.cli.comparison import Side, differences, from_api, from_stripe
+from counterfoil.cli.comparison import Sendings, Side, differences, from_api, from_stripe, sendings
 
 SIDE = Side("pi_1", 1999, "EUR", "succeeded", 1999, ("ch_2",))
 INTENT: dict[str, Any] = {"id": "pi_1", "amount": 1999, "currency": "eur", "status": "succeeded"}
@@ -75,3 +75,28 @@ def test_sides_that_agree_have_no_differences() -> None:
 def test_each_difference_is_named(ours: dict[str, Side], theirs: list[tuple[str, Side]], expected: list[str]) -> None:
     """A person reads which payment differs, in what, and what each side says; twice charged is never in order."""
     assert differences(ours, theirs, "our rows") == expected
+
+
+def test_what_was_sent_again_is_read_from_the_log_and_the_charges() -> None:
+    """Every request under the key counts, and every charge that bears the payment's id; others' charges do not."""
+    ours, others = {"metadata": {"payment_id": "a"}}, {"metadata": {"payment_id": "b"}}
+    charges = [CAPTURED | ours, DECLINED | ours, OTHERS | others, OTHERS | {"metadata": {}}]
+    found = sendings("key-1", "a", [{"body": "amount=1999"}, {"body": "amount=1999"}], charges)
+    assert found == Sendings("key-1", ("amount=1999", "amount=1999"), ("ch_1", "ch_2"))
+
+
+@pytest.mark.parametrize(
+    ("bodies", "charges", "is_once", "sentence"),
+    [
+        ("xx", ["ch_1"], True, "sent twice and charged once: the same bytes under the key k, ch_1"),
+        ("xxx", ["ch_1"], True, "sent 3 times and charged once: the same bytes under the key k, ch_1"),
+        ("x", ["ch_1"], False, "sent once and charged once: the same bytes under the key k, ch_1"),
+        ("xy", ["ch_1"], False, "sent twice and charged once: not the same bytes under the key k, ch_1"),
+        ("xx", ["ch_1", "ch_2"], False, "sent twice and charged twice: the same bytes under the key k, ch_1, ch_2"),
+        ("xx", [], False, "sent twice and charged never: the same bytes under the key k"),
+    ],
+)
+def test_sent_again_and_charged_once(bodies: str, charges: list[str], is_once: bool, sentence: str) -> None:  # noqa: FBT001  a case of the table
+    """Only the same request, sent again, with exactly one charge is what was promised; the sentence says what was."""
+    found = Sendings("k", tuple(bodies), tuple(charges))
+    assert (found.is_charged_once, found.sentence()) == (is_once, sentence)

@@ -104,5 +104,40 @@ def differences(ours: Mapping[str, Side], theirs: Iterable[tuple[str, Side]], na
     return sorted(found)
 
 
+@dataclass(frozen=True, slots=True)
+class Sendings:
+    """What the processor logged of one payment's requests: their key, their bodies as sent, and the charges it made."""
+
+    key: str
+    bodies: tuple[str, ...]
+    charges: tuple[str, ...]
+
+    @property
+    def is_charged_once(self) -> bool:
+        """Whether one request was sent again, unchanged, and one charge came of it."""
+        return len(self.bodies) > 1 and len(set(self.bodies)) == 1 and len(self.charges) == 1
+
+    def sentence(self) -> str:
+        """Return how often it was sent, and how often charged, with what shows it."""
+        alike = "the same bytes" if len(set(self.bodies)) == 1 else "not the same bytes"
+        told = f"sent {_times(len(self.bodies))} and charged {_times(len(self.charges))}"
+        return ", ".join([f"{told}: {alike} under the key {self.key}", *self.charges])
+
+
+def sendings(
+    key: str, payment_id: str, requests: Iterable[Mapping[str, Any]], charges: Iterable[Mapping[str, Any]]
+) -> Sendings:
+    """Return what the processor logged under a key, and every charge that bears our payment's id, failed ones too."""
+    return Sendings(
+        key=key,
+        bodies=tuple(request["body"] for request in requests),
+        charges=tuple(sorted(charge["id"] for charge in charges if charge["metadata"].get("payment_id") == payment_id)),
+    )
+
+
+def _times(count: int) -> str:
+    return {0: "never", 1: "once", 2: "twice"}.get(count, f"{count} times")
+
+
 def _captured(attempts: Iterable[tuple[str, str | None]]) -> tuple[str, ...]:
     return tuple(sorted(charge_id or "?" for state, charge_id in attempts if state == "captured"))

@@ -1,9 +1,9 @@
-"""`counterfoil demo`: two payments from end to end on this machine, and both sides compared afterwards."""
+"""`counterfoil demo`: five payments from end to end on this machine, and both sides compared afterwards."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -12,27 +12,17 @@ from counterfoil.cli import terminal
 from counterfoil.cli.exits import ExitCode
 from counterfoil.cli.up import Home, PortBase
 from counterfoil.config import Role
-from counterfoil.domain.money import Money
-from counterfoil.runtime.secret import Secret
 
 if TYPE_CHECKING:
-    from counterfoil.cli.comparison import Side
     from counterfoil.cli.installation import Installation
-
-PAYMENTS: Final = (
-    ("A card that is good", "visa", Money(1999, "EUR")),
-    ("A card that its bank declines", "declined", Money(4250, "EUR")),
-)
-"""A title, the test card, and how much."""
-
-_PAGE: Final = 100
 
 
 def demo(*, port_base: PortBase = None, home: Home = "") -> None:
-    """Take two payments on this machine and show every step.
+    """Take five payments on this machine and show every step.
 
-    One succeeds, one is declined. Everything that this needs is started, and stopped again. At the end our record is
-    compared with what the sandbox holds: exit 0 only if both sides agree.
+    One succeeds, one is declined, one waits for the customer's approval, one for a bank, and of one the answer is
+    lost. Everything that this needs is started, and stopped again. At the end our record is compared with what the
+    sandbox holds: exit 0 only if both sides agree, and what was sent twice was charged once.
     """
     import asyncio
 
@@ -58,7 +48,7 @@ async def _played(home: Path | None, port_base: int | None) -> ExitCode:
             sandbox=True,
             say=lambda line: screen.print(f"  {line}", style="dim"),
         )
-        screen.print("Counterfoil: two payments, from the order to the record of it\n", style="bold")
+        screen.print("Counterfoil: five payments, from the order to the record of it\n", style="bold")
         async with installation(plan) as here:
             screen.print(f"  Ready after {loop.time() - started:.1f} s: {', '.join(Role)}.\n", style="dim")
             found = await _told(here)
@@ -96,91 +86,20 @@ def _delete(home: Path) -> None:
 
 
 async def _told(here: "Installation") -> list[str]:
-    """Take the payments, show them and their timelines, compare, and return the differences."""
-    from counterfoil.cli.comparison import differences, from_api, from_stripe
+    """Take the payments, telling each, then show what became of them; return what does not agree."""
+    from counterfoil.cli import ending
+    from counterfoil.cli.acts import ACTS, Stage
+    from counterfoil.cli.sides import BothSides
     from counterfoil.cli.story import Story
+    from counterfoil.runtime.clock import SystemClock
+    from counterfoil.runtime.ids import TimeOrderedIds
 
-    async with Story(here) as story:
-        for number, (title, card, money) in enumerate(PAYMENTS, start=1):
-            await story.take(f"{number}  {title}", card, money)
-        payments = await story.payments()
-        _show_payments(payments)
-        for payment in payments:
-            _show_timeline(payment, await story.timeline(payment["payment_id"]))
-        charges = await story.stripe_list("charges")
-        intents = await story.stripe_list("payment_intents")
-    theirs = [(intent["metadata"].get("payment_id", intent["id"]), from_stripe(intent, charges)) for intent in intents]
-    ours = {payment["payment_id"]: from_api(payment) for payment in payments}
-    rows = await _rows(here.database_url)
-    found = differences(ours, theirs, "our API") + differences(rows, theirs, "our rows")
-    _show_comparison(ours, rows, dict(theirs), found)
-    return found
-
-
-async def _rows(database_url: Secret) -> dict[str, "Side"]:
-    """Return what our tables hold of every payment, past every role."""
-    from counterfoil.cli.comparison import from_row
-    from counterfoil.cli.database import connected
-    from counterfoil.store.reading import Wanted, page
-
-    rows: dict[str, Side] = {}
-    async with connected(database_url) as database:
-        last = None
-        while found := await page(database, before=last, wanted=Wanted(), most=_PAGE):
-            rows |= {str(view.id): from_row(view) for view in found}
-            last = found[-1].id
-    return rows
-
-
-def _show_payments(payments: list[Mapping[str, Any]]) -> None:
-    from counterfoil.cli import payment_text
-
-    terminal.console().print("The payments, as the gateway shows them", style="bold")
-    terminal.print_table(
-        ["payment", "order", "amount", "status", "reason"],
-        [
-            [
-                payment["payment_id"],
-                payment["order_id"],
-                payment_text.money(payment),
-                payment_text.status(payment),
-                payment_text.reason(payment),
-            ]
-            for payment in payments
-        ],
-    )
-
-
-def _show_timeline(payment: Mapping[str, Any], entries: list[Mapping[str, Any]]) -> None:
-    from counterfoil.cli import payment_text
-
-    terminal.console().print(f"\nThe timeline of {payment['payment_id']}", style="bold")
-    terminal.print_table(["at", "kind", "what", "details"], [payment_text.timeline_row(entry) for entry in entries])
-
-
-def _show_comparison(
-    ours: Mapping[str, "Side"], rows: Mapping[str, "Side"], theirs: Mapping[str, "Side"], found: list[str]
-) -> None:
-    screen = terminal.console()
-    screen.print("\nBoth sides, read apart: our API, our rows, and the sandbox's /v1 lists", style="bold")
-    terminal.print_table(
-        ["payment", "our API", "our rows", "Stripe"],
-        [
-            [payment_id, *(_side(side.get(payment_id)) for side in (ours, rows, theirs))]
-            for payment_id in sorted(ours.keys() | rows.keys() | theirs.keys())
-        ],
-    )
-    for line in found:
-        screen.print(f"  differs  {line}", style="bold red")
-    if not found:
-        screen.print(f"\n  Both sides agree on all {len(theirs)} payments.", style="bold green")
-
-
-def _side(side: "Side | None") -> str:
-    if side is None:
-        return "nothing"
-    if not side.amount_captured and not side.captured_charges:
-        return f"{side.state}, nothing captured"
-    captured = Money(side.amount_captured, side.currency).format()
-    count = len(side.captured_charges)
-    return f"{side.state}, {captured} in {count} {'charge' if count == 1 else 'charges'}"
+    clock = SystemClock()
+    async with BothSides(here, clock) as sides:
+        stage = Stage(sides, Story(sides, clock), clock, TimeOrderedIds(clock))
+        played = []
+        for number, act in enumerate(ACTS, start=1):
+            stage.story.begin(f"{number}  {act.title}", act.money)
+            played.append((act, await act.play(stage, act)))
+            stage.story.end()
+        return await ending.shown(sides, here.database_url, played)

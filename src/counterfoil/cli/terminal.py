@@ -1,6 +1,6 @@
 """What a person sees: tables and colours on a terminal, plain text where the output goes elsewhere."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 import typer
@@ -23,15 +23,20 @@ def console(*, err: bool = False) -> "Console":
     return here
 
 
-def print_table(columns: Sequence[str], rows: Sequence[Sequence["str | Text"]]) -> None:
-    """Print rows under their column names; each cell is text, or Rich's Text for colour."""
+def print_table(
+    columns: Sequence[str], rows: Sequence[Sequence["str | Text"]], *, unbroken: Collection[str] = ()
+) -> None:
+    """Print rows under their column names; each cell is text, or Rich's Text for colour.
+
+    Where the terminal is too narrow, the columns `unbroken` keep their lines whole and the others make room.
+    """
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     here = console()
     table = Table(box=SIMPLE_HEAD if here.is_terminal else None, pad_edge=False, header_style="bold")
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column in unbroken)
     for row in rows:
         table.add_row(*row)
     here.print(table)
@@ -47,6 +52,17 @@ def print_fields(fields: Sequence[tuple[str, "str | Text"]]) -> None:
     for name, value in fields:
         table.add_row(name, value)
     console().print(table)
+
+
+def print_hanging(label: "Text", what: "str | Text") -> None:
+    """Print a label and what stands beside it; where that takes more than a line, the others begin below its first."""
+    from rich.table import Table
+
+    row = Table.grid()
+    row.add_column(no_wrap=True)
+    row.add_column(overflow="fold")
+    row.add_row(label, what)
+    console().print(row)
 
 
 def print_json(value: object) -> None:
