@@ -5,12 +5,13 @@ from dataclasses import replace
 import pytest
 import stripe
 from tests.flows.conftest import Peer, Wishing
-from tests.orders import Shop
+from tests.orders import Shop, claimant
 from tests.stage import becomes
 
 from counterfoil.domain.errors import MethodRefused
 from counterfoil.domain.money import Money
-from counterfoil.domain.payment import CLAIM, CaptureMethod
+from counterfoil.domain.payment import CaptureMethod
+from counterfoil.domain.schedule import CLAIM
 from counterfoil.domain.states import AttemptHappening, PaymentState
 from counterfoil.domain.verdict import FailureReason
 from counterfoil.journey import authorize
@@ -145,7 +146,7 @@ async def test_the_same_request_sent_twice_is_one_charge(
     lost = await authorize.call(shop.stripe, await shop.sending(wish()))
     shop.clock.advance(CLAIM)
 
-    (sending,) = await authorize.claim_due(shop.pool, shop.ids, "worker", shop.clock.now())
+    (sending,) = await authorize.claim_due(shop.pool, shop.ids, claimant(), shop.clock.now())
     payment = await shop.send(sending)
 
     assert (payment.state, payment.intent_id) == (PaymentState.SUCCEEDED, lost.verdict.intent_id)
@@ -177,7 +178,8 @@ async def test_a_second_attempt_confirms_the_same_intent(
     payment = await shop.charge(wished)
     assert payment.intent_id is not None
 
-    request = await processor.request_again(payment.intent_id, 2, replace(wished, payment_method="pm_card_visa"))
+    wished = replace(wished, payment_method="pm_card_visa")
+    request = await processor.request_again(payment.id, payment.intent_id, 2, wished)
     second = await processor.send(request, again=False)
 
     assert (second.outcome, second.intent_id) == (AttemptHappening.CAPTURED, payment.intent_id)

@@ -165,7 +165,10 @@ class StripeProcessor:
                     return _read(partial(verdicts.of_intent, intent, cause), cause)
             if not page.has_more or not page.data:
                 return verdicts.of_silence(cause, absent=True)
-            parameters["starting_after"] = page.data[-1].id
+            last = page.data[-1].id
+            if last == parameters.get("starting_after"):  # a list that goes on and does not get on is not complete
+                return verdicts.of_silence(cause)
+            parameters["starting_after"] = last
 
     async def _do(self, call: Call, key: str) -> stripe.PaymentIntent:
         intents, parameters, options = self._client.payment_intents, call.parameters, {"idempotency_key": key}

@@ -227,8 +227,12 @@ def _action(next_action: Mapping[str, Any]) -> Action | None:
 
 def _ends(step: Mapping[str, Any]) -> datetime | None:
     """Return until when the customer may take a step, where Stripe says so or has a rule for it."""
+    for told in (step, *(part for part in step.values() if isinstance(part, Mapping))):
+        ends = _moment(told.get("expires_at")) or _moment(told.get("expires_after"))
+        if ends is not None:
+            return ends
     arrival = _moment(step.get("arrival_date"))
-    return _moment(step.get("expires_at")) or (arrival + _MICRODEPOSITS_LIFE if arrival is not None else None)
+    return None if arrival is None else arrival + _MICRODEPOSITS_LIFE
 
 
 def _moment(seconds: Any) -> datetime | None:
