@@ -1,6 +1,5 @@
 """What a payment becomes, and what is said of it."""
 
-import itertools
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -209,28 +208,3 @@ def test_a_hint_makes_even_an_ended_payment_due() -> None:
     """An event we cannot read may be the late success; asking costs one call."""
     failed = hear(accepted(), 1, verdict(AttemptHappening.DECLINED), NOW).payment
     assert ask_soon(failed, "pi_1", NOW).payment.next_check_at == NOW
-
-
-HEARD = [
-    AttemptHappening.UNKNOWN,
-    AttemptHappening.ACTION,
-    AttemptHappening.PROCESSING,
-    AttemptHappening.AUTHORIZED,
-    AttemptHappening.CAPTURED,
-]
-
-
-@pytest.mark.parametrize("doubled", HEARD)
-def test_every_order_of_what_is_heard_ends_the_same(doubled: AttemptHappening) -> None:
-    """All orders of five reports with each doubled in turn: one end, one PaymentSucceeded, versions without a gap."""
-    ends = set()
-    for order in itertools.permutations([*HEARD, doubled]):
-        payment = accepted()
-        facts: list[FactName] = []
-        for outcome in order:
-            advance = hear(payment, 1, verdict(outcome, Source.NOTICE), NOW)
-            payment, facts = advance.payment, facts + names(advance)
-        assert list(facts).count(FactName.PAYMENT_SUCCEEDED) == 1
-        assert 1 + len(facts) == payment.version
-        ends.add((payment.state, payment.amount_captured, payment.attempts))
-    assert len(ends) == 1
