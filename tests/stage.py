@@ -81,6 +81,21 @@ class Stage:
         until(lambda: ready(running)[0] == httpx.codes.OK)
         return running
 
+    def start_registered_receiver(self) -> Running:
+        """Register a receiver with the sandbox, as one does with Stripe, and start it with the secret it signs with."""
+        port = str(free_port())
+        answer = httpx.post(
+            f"{self.sandbox_url}/v1/webhook_endpoints",
+            data={
+                "url": f"http://127.0.0.1:{port}/webhooks/stripe",
+                "enabled_events[]": "*",
+                "api_version": "2024-06-20",
+            },
+            headers={"Authorization": f"Bearer {KEY}"},
+            trust_env=False,
+        )
+        return self.start("webhook-receiver", PORT=port, STRIPE_WEBHOOK_SECRETS=answer.json()["secret"])
+
     def listening(self, role: str, **settings: str) -> Running:
         """Start a role and return once it listens, ready or not."""
         running = self.launch(role, **settings)
@@ -89,18 +104,18 @@ class Stage:
 
     def launch(self, role: str, **settings: str) -> Running:
         """Start a role and return at once."""
-        port = free_port()
         environment = {
             "DATABASE_URL": self.database_url,
             "LISTEN_ADDRESS": "127.0.0.1",
-            "PORT": str(port),
+            "PORT": str(free_port()),
             "RETURN_URL": "https://shop.example/back",
             **_NEEDED[role],
             **settings,
         }
         if "STRIPE_KEY" in environment:
             environment["STRIPE_API_BASE"] = self.sandbox_url
-        return self._spawn(role, [*_MODULE, "counterfoil", "run", role], environment, f"http://127.0.0.1:{port}")
+        url = f"http://127.0.0.1:{environment['PORT']}"
+        return self._spawn(role, [*_MODULE, "counterfoil", "run", role], environment, url)
 
     def _spawn(self, name: str, command: list[str], settings: dict[str, str], url: str = "") -> Running:
         log_file = self.folder / f"{name}-{free_port()}.log"
@@ -181,11 +196,11 @@ async def fetch(stage: Stage, query: str) -> list[tuple[Any, ...]]:
         await connection.close()
 
 
-async def authority(stage: Stage) -> dict[str, str]:
-    """Return the header of a new token that may charge."""
+async def authority(stage: Stage, *scopes: Scope) -> dict[str, str]:
+    """Return the header of a new token that may do what is named, or charge where nothing is."""
     connection = await asyncpg.connect(stage.database_url)
     try:
-        token = await tokens.create(connection, "shop", [Scope.CHARGE], SystemClock().now())
+        token = await tokens.create(connection, "shop", scopes or [Scope.CHARGE], SystemClock().now())
     finally:
         await connection.close()
     return {"Authorization": f"Bearer {token.reveal()}"}

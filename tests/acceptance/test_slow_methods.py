@@ -1,0 +1,145 @@
+"""Payments that take longer than a call: a customer who must identify themselves, a bank that takes days."""
+
+import asyncio
+from typing import Any
+
+import httpx
+import pytest
+import pytest_asyncio
+from tests.acceptance.merchant import Merchant, answers_challenge, merchant_at
+from tests.stage import Stage, becomes, fetch, order
+
+CHALLENGED = "pm_card_threeDSecure2Required"
+MANDATE = {"accepted_at": "2026-03-01T12:00:00Z", "ip_address": "192.0.2.7", "user_agent": "a browser"}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def merchant(shared_stage: Stage) -> Merchant:
+    """A merchant whose installation is whole, and known to the sandbox as its webhook endpoint."""
+    shared_stage.start_registered_receiver()
+    shared_stage.start("worker")
+    shared_stage.start("outbox-publisher")
+    return await merchant_at(shared_stage)
+
+
+def debit(name: str, method: str) -> dict[str, Any]:
+    """An order paid by the bank account's owner, who has agreed to it; ACH takes dollars, SEPA euros."""
+    currency = "USD" if "usBank" in method else "EUR"
+    return order(name, payment_method=method, currency=currency, mandate=MANDATE)
+
+
+async def opened(merchant: Merchant, http: httpx.AsyncClient, body: dict[str, Any], status: str) -> Any:
+    """Place an order that must be left open, as what is said."""
+    answer = await merchant.charge(http, body)
+    assert (202, status) == (answer.status_code, answer.json().get("status")), answer.text
+    return answer.json()
+
+
+async def told(merchant: Merchant, http: httpx.AsyncClient, payment_id: str, *story: str) -> None:
+    """Wait until exactly these facts of a payment were published, after its being requested."""
+    await becomes(["PaymentRequested", *story], lambda: merchant.story(http, payment_id), seconds=60)
+
+
+async def test_a_customer_who_identifies_themselves_has_paid(merchant: Merchant, http: httpx.AsyncClient) -> None:
+    """The answer is a link; the customer approves there and is sent back; the webhook makes it one PaymentSucceeded."""
+    asked = await opened(merchant, http, order("passed", payment_method=CHALLENGED), "requires_action")
+
+    back = await answers_challenge(http, asked["action"]["url"], "approve")
+
+    await told(merchant, http, asked["payment_id"], "PaymentActionRequired", "PaymentSucceeded")
+    payment = await merchant.payment(http, asked["payment_id"])
+    assert (back.status_code, back.headers["Location"].partition("?")[0]) == (303, "https://shop.example/back")
+    assert (payment["status"], payment["amount_captured"], payment["action"]) == ("succeeded", 1999, None)
+    assert await merchant.learned_by(asked["payment_id"]) == "notice"
+
+
+async def test_a_customer_who_cannot_identify_themselves_has_not(merchant: Merchant, http: httpx.AsyncClient) -> None:
+    """The payment fails for want of authentication, says so once, and may be tried with another method."""
+    asked = await opened(merchant, http, order("refused", payment_method=CHALLENGED), "requires_action")
+
+    await answers_challenge(http, asked["action"]["url"], "refuse")
+
+    await told(merchant, http, asked["payment_id"], "PaymentActionRequired", "PaymentFailed")
+    payment = await merchant.payment(http, asked["payment_id"])
+    assert (payment["status"], payment["failure_reason"]) == ("failed", "authentication_required")
+    assert payment["can_retry"] is True
+    assert await merchant.learned_by(asked["payment_id"]) == "notice"
+
+
+async def test_a_challenge_is_open_once(merchant: Merchant, http: httpx.AsyncClient) -> None:
+    """Until the customer answers, the same event has the same link, and the order can be paid by no other event."""
+    body = order("open", payment_method=CHALLENGED)
+    asked = await opened(merchant, http, body, "requires_action")
+
+    again = await merchant.charge(http, body)
+    rival = await merchant.charge(http, {**body, "event_id": "event-rival"})
+
+    assert (202, "true", asked) == (again.status_code, again.headers["Idempotent-Replayed"], again.json())
+    assert (rival.status_code, rival.json()["type"]) == (422, "urn:counterfoil:problem:order-has-payment")
+    await answers_challenge(http, asked["action"]["url"], "approve")
+    await told(merchant, http, asked["payment_id"], "PaymentActionRequired", "PaymentSucceeded")
+    late = await merchant.charge(http, body)
+    assert (late.status_code, late.json()["status"]) == (200, "succeeded")
+
+
+@pytest.mark.parametrize("method", ["pm_usBankAccount_success", "pm_sepaDebit_success_de"])
+async def test_a_debit_settles_days_later(merchant: Merchant, http: httpx.AsyncClient, method: str) -> None:
+    """Three days on the bank still works on it; on the fourth it is money, by webhook, and said once."""
+    begun = await opened(merchant, http, debit(method, method), "processing")
+    await told(merchant, http, begun["payment_id"], "PaymentProcessing")
+
+    await merchant.days_pass(http, 3)
+    waiting = await merchant.status(http, begun["payment_id"])
+    await merchant.days_pass(http, 1)
+
+    await told(merchant, http, begun["payment_id"], "PaymentProcessing", "PaymentSucceeded")
+    payment = await merchant.payment(http, begun["payment_id"])
+    assert (waiting, payment["status"], payment["amount_captured"]) == ("processing", "succeeded", 1999)
+    assert await merchant.learned_by(begun["payment_id"]) == "notice"
+
+
+@pytest.mark.parametrize(
+    ("method", "days", "why"),
+    [
+        ("pm_usBankAccount_insufficientFunds", 4, ("insufficient_funds", "insufficient_funds")),
+        ("pm_sepaDebit_failedDelayed_de", 6, ("other", "debit_not_authorized")),
+    ],
+)
+async def test_a_debit_bounces_days_later(
+    merchant: Merchant, http: httpx.AsyncClient, method: str, days: int, why: tuple[str, str]
+) -> None:
+    """The bank returns it when everybody thought of it as paid: one PaymentFailed, with the bank's reason."""
+    begun = await opened(merchant, http, debit(method, method), "processing")
+    await told(merchant, http, begun["payment_id"], "PaymentProcessing")
+
+    await merchant.days_pass(http, days - 1)
+    waiting = await merchant.status(http, begun["payment_id"])
+    await merchant.days_pass(http, 1)
+
+    await told(merchant, http, begun["payment_id"], "PaymentProcessing", "PaymentFailed")
+    again = await merchant.charge(http, debit(method, method))
+    assert (waiting, again.status_code) == ("processing", 402)
+    assert why == (again.json()["failure_reason"], again.json()["decline_code"])
+    assert await merchant.learned_by(begun["payment_id"]) == "notice"
+
+
+@pytest.mark.parametrize("fault", ["event_undelivered", "event_never_made"])
+async def test_a_debit_whose_webhook_is_lost_is_asked_about(
+    merchant: Merchant, http: httpx.AsyncClient, fault: str
+) -> None:
+    """No word comes of the one that settles, nor of the one that bounces: look-ups find both, and each is said once."""
+    methods = ("pm_sepaDebit_success_de", "pm_usBankAccount_noAccount")
+    settles, bounces = await asyncio.gather(
+        *(opened(merchant, http, debit(f"{fault}-{method}", method), "processing") for method in methods)
+    )
+    async with merchant.fault(http, fault=fault):
+        await merchant.days_pass(http, 4)
+    paid, failed = settles["payment_id"], bounces["payment_id"]
+    unheard = [await merchant.status(http, payment_id) for payment_id in (paid, failed)]
+
+    await fetch(merchant.stage, "UPDATE payments SET next_check_at = now() WHERE state = 'processing' RETURNING id")
+
+    await told(merchant, http, paid, "PaymentProcessing", "PaymentSucceeded")
+    await told(merchant, http, failed, "PaymentProcessing", "PaymentFailed")
+    assert unheard == ["processing", "processing"]
+    assert [await merchant.learned_by(one) for one in (paid, failed)] == ["look-up", "look-up"]
