@@ -84,11 +84,11 @@ async def test_a_challenge_is_open_once(merchant: Merchant, http: httpx.AsyncCli
 
 @pytest.mark.parametrize("method", ["pm_usBankAccount_success", "pm_sepaDebit_success_de"])
 async def test_a_debit_settles_days_later(merchant: Merchant, http: httpx.AsyncClient, method: str) -> None:
-    """Three days on the bank still works on it; on the fourth it is money, by webhook, and said once."""
+    """Two days on the bank still works on it; on the third it is money, by webhook, and said once."""
     begun = await opened(merchant, http, debit(method, method), "processing")
     await told(merchant, http, begun["payment_id"], "PaymentProcessing")
 
-    await merchant.days_pass(http, 3)
+    await merchant.days_pass(http, 2)
     waiting = await merchant.status(http, begun["payment_id"])
     await merchant.days_pass(http, 1)
 
@@ -101,7 +101,7 @@ async def test_a_debit_settles_days_later(merchant: Merchant, http: httpx.AsyncC
 @pytest.mark.parametrize(
     ("method", "days", "why"),
     [
-        ("pm_usBankAccount_insufficientFunds", 4, ("insufficient_funds", "insufficient_funds")),
+        ("pm_usBankAccount_insufficientFunds", 3, ("insufficient_funds", "insufficient_funds")),
         ("pm_sepaDebit_failedDelayed_de", 6, ("other", "debit_not_authorized")),
     ],
 )

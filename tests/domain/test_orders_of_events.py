@@ -20,7 +20,7 @@ import pytest
 from counterfoil.domain.facts import FactName
 from counterfoil.domain.money import Money
 from counterfoil.domain.payment import Advance, Attempt, CaptureMethod, Payment, accept, hear, look_at
-from counterfoil.domain.states import FINAL, MOVED_MONEY, AttemptHappening, AttemptState, PaymentState
+from counterfoil.domain.states import FINAL, AttemptHappening, AttemptState, PaymentState
 from counterfoil.domain.verdict import Action, Cause, Decline, FailureReason, Source, Verdict
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -41,7 +41,7 @@ class News:
         said = self.verdict
         if said.cause.source is Source.ANSWER:
             return hear(payment, self.attempt, said, NOW)
-        owner = payment.owner_of(said.charge_id, money=said.outcome in MOVED_MONEY)
+        owner = payment.about(said)
         if owner is not None:
             return hear(payment, owner.number, said, NOW)
         return look_at(payment, NOW) if said.cause.source is Source.LOOK_UP else Advance(payment)
@@ -254,14 +254,6 @@ def is_told_by(story: Sequence[FactName], whole: Sequence[FactName]) -> bool:
             FIRST_ATTEMPT_HAD_NO_CHARGE,
             PaymentState.SUCCEEDED,
             id="second attempt paid, the first had no charge",
-            marks=pytest.mark.xfail(strict=True, reason="news without a charge is taken for the last attempt's"),
-        ),
-        pytest.param(
-            sent(),
-            DECLINED_THEN_CANCELED,
-            PaymentState.FAILED,
-            id="declined, then canceled",
-            marks=pytest.mark.xfail(strict=True, reason="of a decline and its cancellation the first heard stays"),
         ),
     ],
 )
@@ -280,3 +272,14 @@ def test_every_order_of_the_news_ends_the_same(begins: Payment, scenario: list[N
                 assert whole.said[-1:] == told.said[-1:]
                 assert (told.payment.next_check_at is None) == (told.payment.state in FINAL)
     assert (ends, whole.said.count(whole.said[-1])) == (whole.payment.state, 1)
+
+
+def test_a_decline_and_the_cancellation_after_it_end_as_a_decline() -> None:
+    """Which of them is heard first decides only whether a cancellation was said before; the last word is the same."""
+    start = Told(sent(), ())
+    ends = {
+        (told.end(), told.said[-1], told.said.count(FactName.PAYMENT_FAILED))
+        for told in in_every_order(start, tuple(DECLINED_THEN_CANCELED))
+    }
+    expected = [(PaymentState.FAILED, FactName.PAYMENT_FAILED, 1)]
+    assert expected == [(end.state, last, count) for end, last, count in ends]

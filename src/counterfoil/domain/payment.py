@@ -107,10 +107,11 @@ class Payment:
         return self.attempts[-1] if self.attempts else None
 
     def owner_of(self, charge_id: str | None, *, money: bool) -> Attempt | None:
-        """Return the attempt a charge belongs to: the one that carries its id, else the first that carries none yet.
+        """Return the attempt a charge belongs to: the one that carries its id, else the first that may still get one.
 
-        Attempts follow one another, so a charge that nobody owns belongs to the oldest attempt still without one. Where
-        every attempt has a charge of its own, a further one that moved no money is no news about any of them (None);
+        Attempts follow one another, so a charge that nobody owns belongs to the oldest attempt still without one; an
+        attempt that ended without a charge, and was followed by another, gets none any more. Where every attempt has a
+        charge of its own, a further one that moved no money is no news about any of them (None);
         held or captured ``money`` is always somebody's: each confirmation of an intent makes a new charge, and one that
         we did not ask for, after a decline, is the late success of the last attempt.
         """
@@ -119,7 +120,10 @@ class Payment:
         for attempt in self.attempts:
             if attempt.charge_id == charge_id:
                 return attempt
-        unnamed = next((attempt for attempt in self.attempts if attempt.charge_id is None), None)
+        last = self.last_attempt
+        unnamed = next(
+            (one for one in self.attempts if one.charge_id is None and (one is last or one.state not in _ENDED)), None
+        )
         return self.last_attempt if unnamed is None and money else unnamed
 
     def about(self, verdict: Verdict) -> Attempt | None:
@@ -408,6 +412,9 @@ def _standings(payment: Payment, now: datetime) -> set[Standing]:
     }
     return standings | {standing for standing, true in holds.items() if true}
 
+
+_ENDED: Final = frozenset({AttemptState.DECLINED, AttemptState.CANCELED})
+"""Where an attempt brought no money, unless it brings it late."""
 
 _UNHEARD: Final = frozenset({AttemptState.QUEUED, AttemptState.SENT})
 """Where nothing definite was heard of an attempt yet."""

@@ -36,12 +36,14 @@ RANK: Final[Mapping[AttemptState, int]] = MappingProxyType(
         AttemptState.REQUIRES_ACTION: 2,
         AttemptState.PROCESSING: 3,
         AttemptState.AUTHORIZED: 4,
-        AttemptState.DECLINED: 5,
         AttemptState.CANCELED: 5,
-        AttemptState.CAPTURED: 6,
+        AttemptState.DECLINED: 6,
+        AttemptState.CAPTURED: 7,
     },
 )
-"""Captured money outranks everything: a charge that succeeds after its decline or cancellation is the late success."""
+"""Captured money outranks everything: a charge that succeeds after its decline or cancellation is the late success.
+What was declined may be canceled afterwards, never the other way round, so a decline outranks the cancellation:
+whichever is heard first, the payment failed, and says why."""
 
 
 @unique
@@ -78,7 +80,7 @@ _OVERTAKEN = Ignored("claim, then a later webhook overtakes the one of this outc
 _RECLAIMED = Ignored("claim, the process dies, the claim expires and another process claims to ask again")
 _STILL_UNKNOWN = Ignored("claim, the call times out, a second call times out")
 _KNOWN_BETTER = Ignored("claim, webhook of an outcome, then our own call times out")
-_ENDED = Ignored("claim, one ending is heard, then the other of the same rank: a decline, then its cancellation")
+_ENDED = Ignored("claim, a decline is heard, then the intent is canceled")
 
 _S, _H = AttemptState, AttemptHappening
 
@@ -134,7 +136,7 @@ ATTEMPT_MOVES: Final[Mapping[tuple[AttemptState, AttemptHappening], AttemptState
         (_S.CANCELED, _H.ACTION): _OVERTAKEN,
         (_S.CANCELED, _H.PROCESSING): _OVERTAKEN,
         (_S.CANCELED, _H.AUTHORIZED): _OVERTAKEN,
-        (_S.CANCELED, _H.DECLINED): _ENDED,
+        (_S.CANCELED, _H.DECLINED): _S.DECLINED,
         (_S.CANCELED, _H.CANCELED): _REPEATED,
         (_S.CANCELED, _H.CAPTURED): _S.CAPTURED,
         (_S.CAPTURED, _H.UNKNOWN): _KNOWN_BETTER,

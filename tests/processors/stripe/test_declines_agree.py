@@ -18,9 +18,6 @@ KEY = "sk_test_declines"
 PAYMENT = UUID("01900000-0000-7000-8000-000000000001")
 WEEK_SECONDS = 7 * 86_400
 CONSENT = Mandate(ip_address="192.0.2.7", user_agent="a browser")
-BLOCKED = pytest.mark.xfail(
-    strict=True, reason="a charge that Radar blocked is read as a plain decline, its intent as suspected fraud"
-)
 
 
 def paid_by(method: str) -> Order:
@@ -57,8 +54,8 @@ async def heard(method: str) -> list[Verdict]:
         "pm_card_chargeDeclinedProcessingError",
         "pm_card_chargeDeclinedVelocityLimitExceeded",
         "pm_card_authenticationRequired",
-        pytest.param("pm_card_chargeDeclinedFraudulent", marks=BLOCKED),
-        pytest.param("pm_card_radarBlock", marks=BLOCKED),
+        "pm_card_chargeDeclinedFraudulent",
+        "pm_card_radarBlock",
         "pm_usBankAccount_insufficientFunds",
         "pm_usBankAccount_noAccount",
         "pm_sepaDebit_failed_de",

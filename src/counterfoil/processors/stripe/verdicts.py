@@ -111,9 +111,11 @@ def of_charge(charge: Mapping[str, Any], cause: Cause) -> Verdict:
         case "pending", _:
             return replace(said, outcome=AttemptHappening.PROCESSING)
         case "failed", _:
+            judged = charge.get("outcome") or {}
             error = {
                 "code": charge.get("failure_code"),
-                "decline_code": (charge.get("outcome") or {}).get("reason"),
+                # What Stripe blocked by itself never saw a bank; on the intent Stripe calls that fraudulent.
+                "decline_code": "fraudulent" if judged.get("type") == "blocked" else judged.get("reason"),
                 "message": charge.get("failure_message"),
             }
             return replace(said, outcome=AttemptHappening.DECLINED, decline=_decline(error))
@@ -142,7 +144,14 @@ def of_refusal(
     intent = error.get("payment_intent")
     if kind == "card_error" and status == HTTPStatus.PAYMENT_REQUIRED:
         charge_id = _id_of(error.get("charge"))
-        return Verdict(AttemptHappening.DECLINED, cause, _id_of(intent), charge_id, decline=_decline(error))
+        return Verdict(
+            AttemptHappening.DECLINED,
+            cause,
+            _id_of(intent),
+            charge_id,
+            decline=_decline(error),
+            currency=_currency(intent) if isinstance(intent, Mapping) else None,
+        )
     if code in _STATE_ERRORS:
         return of_intent(intent, cause) if isinstance(intent, Mapping) else of_silence(cause, settling=Settling.ASK)
     if kind == "idempotency_error" and code != "idempotency_key_in_use":
