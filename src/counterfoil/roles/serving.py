@@ -98,6 +98,7 @@ async def serve(  # noqa: PLR0913 - all by keyword, each a setting of its own
         log_config=None,
         access_log=False,
         server_header=False,
+        headers=[("X-Content-Type-Options", "nosniff")],  # what callers wrote is in our JSON: it is never a page
         proxy_headers=bool(trusted_proxies),
         forwarded_allow_ips=list(trusted_proxies),
         timeout_keep_alive=limits.keep_alive_seconds,

@@ -371,6 +371,13 @@ async def test_every_answer_carries_the_request_id_that_the_application_saw(serv
     assert "server" not in answers[0][1]
 
 
+async def test_no_answer_is_taken_for_a_page(server: Start) -> None:
+    """Answers and refusals tell browsers not to guess what they are, for callers' own text is in some of them."""
+    served = await server()
+    answers = [await served.send(sent) for sent in (head(HOST[:-2], b"Connection: close"), head(b"X-Host: none"))]
+    assert [parsed(answer)[1]["x-content-type-options"] for answer in answers] == ["nosniff", "nosniff"]
+
+
 async def test_forwarded_addresses_are_ignored_unless_the_proxy_is_ours(server: Start) -> None:
     """H38: X-Forwarded-For from a stranger changes nothing; from a trusted proxy it names the client."""
     request = head(HOST[:-2], b"X-Forwarded-For: 203.0.113.9", b"X-HTTP-Method-Override: DELETE", b"Connection: close")
