@@ -1,0 +1,76 @@
+"""Every row of the vectors that concerns sockets and settings has its test here, or a reason why not."""
+
+import ast
+import json
+import re
+from pathlib import Path
+
+HERE = Path(__file__).parent
+GROUPS = frozenset("JAKHWG")
+
+ELSEWHERE = {
+    "G10": "tests/roles/test_readiness.py::test_a_schema_may_be_newer_but_not_older",
+    "G11": "tests/roles/test_readiness.py::test_a_schema_may_be_newer_but_not_older",
+    "W15": "tests/roles/webhook_receiver/test_deliveries.py::test_an_id_that_comes_again_as_another_event_is_put_aside",
+}
+"""Rows that another test shows with real processes already."""
+
+NOT_YET = {
+    "A32": "there are no refunds yet",
+    "A33": "there is no dashboard yet, and so no totals",
+    "G17": "secrets come from the environment: SECRETS_SOURCE=file is not built",
+    "G18": "secrets come from the environment: SECRETS_SOURCE=file is not built",
+    "G20": "the clock is compared with Stripe's by `doctor`, which is not built",
+    "K08": "no route takes Idempotency-Key yet: the key of /charge is its event_id",
+    "K12": "no route takes Idempotency-Key yet: the key of /charge is its event_id",
+    "K13": "no route takes Idempotency-Key yet: the key of /charge is its event_id",
+}
+
+NEVER = {
+    "G15": "there are no such settings: sizes and leases are constants",
+    "K19": "one installation serves one merchant: an event id is one payment, whoever brings it",
+}
+
+
+def rows() -> set[str]:
+    vectors = json.loads((HERE / "bad_inputs.json").read_text("utf-8"))
+    return {row["id"] for row in vectors if row["id"][0] in GROUPS}
+
+
+def rows_in(source: str) -> set[str]:
+    """Return the rows in a module's tables, and those that its tests have in their names."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("Row", "Told", "Misfit"):
+            name = node.args[0].value if isinstance(node.args[0], ast.Constant) else ""
+            found.add(str(name).partition("-")[0])
+        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.name.startswith("test_"):
+            found |= {word.upper() for word in re.findall(r"_([a-z]\d\d)(?=_)", node.name)}
+        elif isinstance(node, ast.Dict):
+            found |= {str(key.value) for key in node.keys if isinstance(key, ast.Constant)}
+    return found
+
+
+def test_every_row_is_tested_or_says_why_not() -> None:
+    """No row of the six groups is missing from both, none is in both, and nothing is excused that is no row."""
+    here = {name for path in HERE.glob("test_*.py") if path != Path(__file__) for name in rows_in(path.read_text())}
+    excused = {**ELSEWHERE, **NOT_YET, **NEVER}
+    assert (sorted(rows() - here - set(excused)), sorted(here & set(excused))) == ([], [])
+    assert (sorted(set(excused) - rows()), len(excused)) == ([], len(ELSEWHERE) + len(NOT_YET) + len(NEVER))
+
+
+def test_what_is_tested_elsewhere_is() -> None:
+    """The tests that stand in for rows are there."""
+    root = next(folder for folder in HERE.parents if (folder / "pyproject.toml").exists())
+    missing = []
+    for row, test in ELSEWHERE.items():
+        path, _, name = test.partition("::")
+        if not re.search(rf"def {name}\(", (root / path).read_text("utf-8")):
+            missing.append(row)
+    assert missing == []
+
+
+def test_a_row_is_seen_in_a_table_and_in_a_name() -> None:
+    """As the first argument of a table's entry, as a table's key, and in the name of a test; not in a comment."""
+    planted = 'T = [Row("J01", 1), Told("W12-ours", 2)]\nD = {"A12": 1}\ndef test_k16_k17_a_key(): ...  # H02\n'
+    assert rows_in(planted) == {"J01", "W12", "A12", "K16", "K17"}
