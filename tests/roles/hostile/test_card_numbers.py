@@ -150,7 +150,17 @@ async def test_a_card_number_in_a_delivery_is_in_its_body_alone(gateway: Door, r
     thing = {"id": "pi_card", "status": "succeeded", "description": SPACED, "metadata": {NUMBER: DASHED}}
     payment = (await gateway.send(gateway.request(raw("read")))).said()
     ours = {**thing, "id": payment["payment_intent_id"], "metadata": {"payment_id": payment["payment_id"], "a": NUMBER}}
+    waiting = (
+        await gateway.send(gateway.request(raw("told", payment_method='"pm_card_threeDSecure2Required"')))
+    ).said()
+    told = {
+        "id": waiting["payment_intent_id"],
+        "status": "requires_payment_method",
+        "metadata": {"payment_id": waiting["payment_id"]},
+        "last_payment_error": {"code": NUMBER, "decline_code": SPACED, "message": f"The card {DASHED} was declined."},
+    }
     events = {
+        "declined": deliveries.event("declined", "payment_intent.payment_failed", data={"object": told}),
         "foreign": deliveries.event("foreign", data={"object": thing}),
         "ours": deliveries.event("ours", data={"object": {**ours, "amount_received": 1999}}),
         "unreadable": deliveries.event("unreadable", data={"object": {**ours, "status": NUMBER}}),
@@ -168,7 +178,13 @@ async def test_a_card_number_in_a_delivery_is_in_its_body_alone(gateway: Door, r
         assert (answer.status, NUMBER in squeezed(answer.raw.decode())) == (400, False)
 
     await becomes(
-        {("evt_foreign", "foreign"), ("evt_ours", "done"), ("evt_unreadable", "parked"), ("evt_unheard", "done")},
+        {
+            ("evt_declined", "done"),
+            ("evt_foreign", "foreign"),
+            ("evt_ours", "done"),
+            ("evt_unreadable", "parked"),
+            ("evt_unheard", "done"),
+        },
         lambda: concluded(receiver.stage, [event["id"] for event in events.values()]),
     )
     assert await found(receiver.stage) == []

@@ -47,7 +47,15 @@ _CARD_PREFIXES: Final = ("tok_", "card_", "src_", "pm_card_")
 class StripeProcessor:
     """The processor port, spoken to Stripe (or to whatever listens at ``api_base``)."""
 
-    def __init__(self, key: str, *, livemode: bool, api_base: str | None = None, return_url: str | None = None) -> None:
+    def __init__(
+        self,
+        key: str,
+        *,
+        livemode: bool,
+        api_base: str | None = None,
+        return_url: str | None = None,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+    ) -> None:
         """Prepare to speak with Stripe; no connection is made yet.
 
         Args:
@@ -55,6 +63,7 @@ class StripeProcessor:
             livemode: whether the key moves real money.
             api_base: where the API is, for a sandbox; None is Stripe itself.
             return_url: where customers come back to when their order does not say.
+            timeout_seconds: how long an answer may take; then it is unknown.
         """
         self.livemode = livemode
         self.credential = hashlib.sha256(key.encode()).hexdigest()[:CREDENTIAL_LENGTH]
@@ -62,7 +71,7 @@ class StripeProcessor:
         self._kinds: dict[str, str] = {}
         self._slots = asyncio.Semaphore(MOST_CALLS)
         stripe.enable_telemetry = False  # the SDK would tell Stripe how long our earlier calls took
-        self._http = stripe.AIOHTTPClient(timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS))
+        self._http = stripe.AIOHTTPClient(timeout=aiohttp.ClientTimeout(total=timeout_seconds))
         self._client = stripe.StripeClient(
             key,
             stripe_version=requests.API_VERSION,
@@ -209,7 +218,7 @@ def _read(reading: Callable[[], Verdict], cause: Cause) -> Verdict:
         return reading()
     except (AssertionError, AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         alarm = f"Stripe's answer cannot be read ({type(error).__name__})"
-        return verdicts.of_silence(cause, alarm=alarm)
+        return verdicts.of_silence(cause, settling=Settling.ASK, alarm=alarm)
 
 
 def _verdict_of(error: Exception, call: Call, *, again: bool) -> Verdict:

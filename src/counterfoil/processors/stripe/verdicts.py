@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from counterfoil.domain.states import AttemptHappening
 from counterfoil.domain.verdict import Action, Cause, Decline, FailureReason, Settling, Verdict
+from counterfoil.messages.card_numbers import holds_card_number
 
 _REASONS: Final[Mapping[str, FailureReason]] = MappingProxyType(
     {
@@ -74,6 +75,7 @@ def of_intent(intent: Mapping[str, Any], cause: Cause) -> Verdict:
         cause,
         _id_of(intent),
         _id_of(intent.get("latest_charge")),
+        settling=Settling.ASK,
         currency=_currency(intent),
     )
     status = str(intent.get("status"))
@@ -190,7 +192,7 @@ def _of_invalid(kind: str | None, error: Mapping[str, Any], cause: Cause, *, aga
         alarm = None if method else f"{ours}, and whether it executed it before is not known"
         return of_silence(cause, settling=Settling.ASK, alarm=alarm)
     reason = FailureReason.INVALID_PAYMENT_METHOD if method else FailureReason.OTHER
-    decline = Decline(reason, code or "invalid_request", _text(error.get("message")) or "", can_retry=method)
+    decline = Decline(reason, code or "invalid_request", _prose(error.get("message")), can_retry=method)
     intent_id = _id_of(error.get("payment_intent"))
     return Verdict(AttemptHappening.DECLINED, cause, intent_id, decline=decline, alarm=None if method else ours)
 
@@ -213,13 +215,13 @@ def of_silence(
 
 
 def _decline(error: Mapping[str, Any]) -> Decline:
-    code = _text(error.get("decline_code")) or _text(error.get("code")) or "unspecified"
+    code = _prose(error.get("decline_code")) or _prose(error.get("code")) or "unspecified"
     plain = FailureReason.CARD_DECLINED if error.get("code") in _PLAIN_DECLINES else FailureReason.OTHER
     reason = _REASONS.get(code) or _REASONS.get(_text(error.get("code")) or "") or plain
     return Decline(
         reason=reason,
         code=code,
-        message=_text(error.get("message")) or "",
+        message=_prose(error.get("message")),
         can_retry=reason is not FailureReason.FRAUD_SUSPECTED,
     )
 
@@ -260,6 +262,12 @@ def _currency(thing: Mapping[str, Any]) -> str | None:
 
 def _text(value: Any) -> str | None:
     return value if isinstance(value, str) else None
+
+
+def _prose(value: Any) -> str:
+    """Return words of Stripe's as they may be kept and shown: none where a card number is in them."""
+    text = _text(value)
+    return "" if text is None or holds_card_number(text) else text
 
 
 def _id_of(reference: Any) -> str | None:
