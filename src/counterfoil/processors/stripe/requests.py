@@ -22,10 +22,14 @@ LONGEST_KEY: Final = 200
 """Stripe takes keys of up to 255 characters; the rest is room for what is appended (``:capture:1``, ``:refund:…``)."""
 
 
+MOST_NUMBERED: Final = 99
+"""Attempts, captures and cancellations of one payment are numbered up to here; nobody tries a hundred cards."""
+
 _HASHED: Final = "sha256:"
 
-_APPENDED: Final = re.compile(r":(\d+|capture:\d+|cancel:\d+|refund:.*)\Z", re.DOTALL)
-"""What we append to an event's key. An event id that ends like this would share its keys with another event's."""
+_APPENDED: Final = re.compile(r":(\d{1,2}|capture:\d{1,2}|cancel:\d{1,2}|refund:.*)\Z", re.DOTALL)
+"""What we append to an event's key, and MOST_NUMBERED keeps so short. An event id that ends like this would share its
+keys with another event's."""
 
 
 def create_and_confirm(payment_id: UUID, order: Order, kind: str, return_url: str | None, number: int = 1) -> Request:
@@ -68,6 +72,7 @@ def confirm(intent_id: str, number: int, order: Order, kind: str, return_url: st
 
 def cancel(intent_id: str, event_id: str, number: int) -> Request:
     """Return the request that lets the payment's PaymentIntent go; ``number`` counts such requests of this payment."""
+    assert number <= MOST_NUMBERED
     said = {"call": "cancel", "intent": intent_id, "parameters": {"cancellation_reason": "abandoned"}}
     return Request(f"{key_for(event_id)}:cancel:{number}", _canonical(said))
 
@@ -83,6 +88,7 @@ def key_for(event_id: str) -> str:
 
 
 def _key_of_attempt(event_id: str, number: int) -> str:
+    assert number <= MOST_NUMBERED
     return key_for(event_id) if number == 1 else f"{key_for(event_id)}:{number}"
 
 
