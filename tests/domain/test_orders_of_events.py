@@ -17,9 +17,11 @@ from uuid import UUID
 
 import pytest
 
+from counterfoil.domain.acting import accept, look_at
 from counterfoil.domain.facts import FactName
+from counterfoil.domain.hearing import hear
 from counterfoil.domain.money import Money
-from counterfoil.domain.payment import Advance, Attempt, CaptureMethod, Payment, accept, hear, look_at
+from counterfoil.domain.payment import Advance, Attempt, CaptureMethod, Payment
 from counterfoil.domain.states import FINAL, AttemptHappening, AttemptState, PaymentState
 from counterfoil.domain.verdict import Action, Cause, Decline, FailureReason, Source, Verdict
 

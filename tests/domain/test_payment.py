@@ -6,9 +6,11 @@ from uuid import UUID
 
 import pytest
 
+from counterfoil.domain.acting import accept, ask_soon, claim, look_at
 from counterfoil.domain.facts import FactName
+from counterfoil.domain.hearing import hear
 from counterfoil.domain.money import Money
-from counterfoil.domain.payment import Advance, Attempt, Payment, accept, ask_soon, claim, hear, look_at
+from counterfoil.domain.payment import Advance, Attempt, Payment
 from counterfoil.domain.schedule import CLAIM, DOUBT_AFTER, LOOK_UP_EVERY, LOOK_UPS_AFTER
 from counterfoil.domain.states import AttemptHappening, AttemptState, ImpossibleHappening, PaymentState
 from counterfoil.domain.verdict import Action, Cause, Decline, FailureReason, Source, Verdict

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from counterfoil.domain.acting import accept
 from counterfoil.domain.errors import CounterfoilError, IdempotencyKeyReused, InProgress, OrderHasPayment, Unavailable
 from counterfoil.domain.order import Order
-from counterfoil.domain.payment import Payment, accept
+from counterfoil.domain.payment import Payment
 from counterfoil.domain.request import Request
 from counterfoil.domain.schedule import CLAIM
 from counterfoil.domain.states import AttemptState

@@ -11,7 +11,9 @@ from uuid import UUID
 
 import structlog
 
-from counterfoil.domain.payment import NEVER_SENT, Advance, Payment, answered, claim, give_up
+from counterfoil.domain.acting import claim
+from counterfoil.domain.hearing import NEVER_SENT, answered, give_up
+from counterfoil.domain.payment import Advance, Payment
 from counterfoil.domain.request import Request
 from counterfoil.domain.schedule import CLAIM, NEVER_SENT_FOR
 from counterfoil.domain.verdict import Cause, Source, Verdict

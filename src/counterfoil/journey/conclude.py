@@ -9,7 +9,9 @@ from uuid import UUID
 import asyncpg
 import structlog
 
-from counterfoil.domain.payment import Advance, ask_soon, hear
+from counterfoil.domain.acting import ask_soon
+from counterfoil.domain.hearing import hear
+from counterfoil.domain.payment import Advance
 from counterfoil.domain.states import AttemptState, PaymentState
 from counterfoil.processors.port import NotAnEvent, NoticeReader, Silence, Word
 from counterfoil.runtime.alarms import alarm

@@ -5,7 +5,9 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from counterfoil.domain.payment import Advance, Payment, answered, hear, look_at
+from counterfoil.domain.acting import look_at
+from counterfoil.domain.hearing import answered, hear
+from counterfoil.domain.payment import Advance, Payment
 from counterfoil.domain.schedule import CLAIM
 from counterfoil.domain.states import MOVED_MONEY, AttemptHappening, AttemptState
 from counterfoil.domain.verdict import Verdict

@@ -6,9 +6,10 @@ from uuid import UUID
 
 import asyncpg
 
+from counterfoil.domain.acting import try_again
 from counterfoil.domain.errors import NotFound, OrderHasPayment, WrongState
 from counterfoil.domain.order import Order
-from counterfoil.domain.payment import Payment, try_again
+from counterfoil.domain.payment import Payment
 from counterfoil.domain.request import Request
 from counterfoil.domain.schedule import CLAIM
 from counterfoil.domain.states import PaymentState

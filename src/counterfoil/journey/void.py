@@ -9,7 +9,9 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from counterfoil.domain.payment import Advance, answered, expire
+from counterfoil.domain.acting import expire
+from counterfoil.domain.hearing import answered
+from counterfoil.domain.payment import Advance
 from counterfoil.domain.schedule import CLAIM, KEY_LIFE
 from counterfoil.domain.states import AttemptHappening
 from counterfoil.domain.verdict import Verdict

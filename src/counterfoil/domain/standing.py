@@ -1,0 +1,102 @@
+"""Where a payment stands after something befell it: its state, its facts, and when it is looked at next."""
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+from counterfoil.domain.facts import ON_ENTERING, FactName
+from counterfoil.domain.payment import Advance, Attempt, Fact, Payment
+from counterfoil.domain.schedule import ABSENCE_PROOF, DOUBT_AFTER, wait_before
+from counterfoil.domain.states import FINAL, PAYMENT_RULES, AttemptState, PaymentState, Standing
+from counterfoil.domain.verdict import Cause, Settling
+
+
+def settle(before: Payment, after: Payment, cause: Cause, now: datetime) -> Advance:
+    """Derive the state and say what changed."""
+    state = derive(after, now)
+    after = replace(after, state=state, next_check_at=None if state in FINAL else after.next_check_at)
+    names: list[FactName] = []
+    if _began_processing(before, after):
+        names.append(FactName.PAYMENT_PROCESSING)
+    if state is not before.state and state in ON_ENTERING:
+        names.append(ON_ENTERING[state])
+    after = replace(after, version=before.version + len(names))
+    facts = tuple(
+        Fact(name, replace(after, version=version), now, cause)
+        for version, name in enumerate(names, before.version + 1)
+    )
+    return Advance(after, facts)
+
+
+def _began_processing(before: Payment, after: Payment) -> bool:
+    was = {attempt.number for attempt in before.attempts if attempt.state is AttemptState.PROCESSING}
+    return after.state is PaymentState.PROCESSING and any(
+        attempt.state is AttemptState.PROCESSING and attempt.number not in was for attempt in after.attempts
+    )
+
+
+def looked_at(payment: Payment, now: datetime) -> Payment:
+    """Return the payment with one more look counted and the next one set."""
+    last = payment.last_attempt
+    wait = wait_before(Settling.RESEND if last is None else last.settling, payment.checks, payment.id)
+    marks = [moment for attempt in payment.attempts for moment in _marks(attempt) if moment > now]
+    return replace(payment, checks=payment.checks + 1, next_check_at=min([now + wait, *marks]))
+
+
+def _marks(attempt: Attempt) -> list[datetime]:
+    """Return when an attempt is to be looked at whatever the schedule says.
+
+    Doubt is to be seen when it begins, absence to be proven as soon as it can be, and who left to be let go in time.
+    """
+    ends = attempt.action.expires_at if attempt.action is not None else None
+    moments = (
+        attempt.unknown_since + DOUBT_AFTER if attempt.unknown_since is not None else None,
+        attempt.absent_since + ABSENCE_PROOF if attempt.absent_since is not None else None,
+        attempt.may_appear_until,
+        ends if attempt.state is AttemptState.REQUIRES_ACTION else None,
+    )
+    return [moment for moment in moments if moment is not None]
+
+
+def with_attempt(payment: Payment, attempt: Attempt) -> Payment:
+    """Return the payment with that attempt in the place of the one with its number."""
+    before, behind = payment.attempts[: attempt.number - 1], payment.attempts[attempt.number :]
+    return replace(payment, attempts=(*before, attempt, *behind))
+
+
+def derive(payment: Payment, now: datetime) -> PaymentState:
+    """Return the state of the first rule whose standing holds."""
+    standings = _standings(payment, now)
+    return next(state for standing, state in PAYMENT_RULES if standing in standings)
+
+
+def _standings(payment: Payment, now: datetime) -> set[Standing]:
+    """Return everything that holds of the payment, in the words of the rules."""
+    attempts, last = payment.attempts, payment.last_attempt
+    standings = {_ANY[attempt.state] for attempt in attempts if attempt.state in _ANY}
+    holds = {
+        Standing.STOPPED: any(
+            attempt.state is AttemptState.SENT and attempt.settling is Settling.STOP for attempt in attempts
+        ),
+        Standing.UNKNOWN_TOO_LONG: any(
+            attempt.unknown_since is not None and now - attempt.unknown_since >= DOUBT_AFTER for attempt in attempts
+        ),
+        Standing.RETRY_AHEAD: payment.retry_at is not None
+        or (last is not None and last.number > 1 and last.state is AttemptState.QUEUED),
+        Standing.LAST_DECLINED: last is not None and last.state is AttemptState.DECLINED,
+        Standing.LAST_CANCELED: payment.cancel_requested_at is not None
+        if last is None
+        else last.state is AttemptState.CANCELED,
+        Standing.VERDICT_AWAITED: payment.screening,
+        Standing.NOTHING_YET: True,
+    }
+    return standings | {standing for standing, true in holds.items() if true}
+
+
+_ANY: Final = {
+    AttemptState.CAPTURED: Standing.ANY_CAPTURED,
+    AttemptState.AUTHORIZED: Standing.ANY_AUTHORIZED,
+    AttemptState.REQUIRES_ACTION: Standing.ANY_REQUIRES_ACTION,
+    AttemptState.PROCESSING: Standing.ANY_OPEN,
+    AttemptState.SENT: Standing.ANY_OPEN,
+}
