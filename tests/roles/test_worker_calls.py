@@ -9,9 +9,9 @@ import pytest_asyncio
 from tests.orders import Shop, order
 from tests.told import Clock
 
-from counterfoil.processors.stripe import notices
 from counterfoil.processors.stripe.client import StripeProcessor
-from counterfoil.roles.worker import Bench
+from counterfoil.roles.worker.attempts import Sends
+from counterfoil.roles.worker.bench import Bench
 from counterfoil.roles.world import World
 from counterfoil.runtime.ids import Ids
 from counterfoil.store.pool import Pool
@@ -73,14 +73,15 @@ async def test_a_silent_answer_holds_up_nobody(
 ) -> None:
     """One of three is never answered: the other two are recorded, and what comes due later is begun meanwhile."""
     shop = Shop(pool, clock, ids, slow_stripe)
-    bench = Bench(World(pool, clock, ids), slow_stripe, notices, "worker")
+    bench = Bench(World(pool, clock, ids), slow_stripe, "worker")
+    sends = Sends(bench)
     for number in (1, 2, 3):
         await shop.accepted(order(number), owner=None)
-    await bench.send_due()
+    await sends.round()
     await ended(bench, left=1)
 
     late = await shop.accepted(order(4), owner=None)
-    await bench.send_due()
+    await sends.round()
     await ended(bench, left=1)
 
     states = await pool.fetch("SELECT event_id, state FROM payments ORDER BY event_id")

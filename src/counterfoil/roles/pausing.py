@@ -24,6 +24,8 @@ _log = structlog.get_logger()
 class Pausing:
     """The pause of one key, as the processes that use it share it through the store."""
 
+    name = "probe"
+
     def __init__(self, world: World, processor: Processor) -> None:
         self._world, self._processor = world, processor
 
@@ -38,7 +40,7 @@ class Pausing:
         if began:
             alarm("processor", "paused", why=reason, reference=verdict.cause.reference)
 
-    async def probe(self) -> bool:
+    async def round(self) -> bool:
         """Try whether the key is taken again, where it is our turn; there is never more to do."""
         credential, now = self._processor.credential, self._world.clock.now()
         async with unavailable_when_down(), self._world.pool.acquire() as connection:

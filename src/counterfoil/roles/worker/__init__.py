@@ -1,0 +1,105 @@
+"""The worker: reads notices, sends what no gateway sends, asks about what stays open, and lets go what was left."""
+
+import asyncio
+from collections.abc import Collection
+from contextlib import suppress
+from typing import Any, Final
+
+import structlog
+
+from counterfoil.config import Mode, Settings
+from counterfoil.domain.errors import Unavailable
+from counterfoil.processors.stripe import notices as stripe_notices
+from counterfoil.processors.stripe.client import StripeProcessor
+from counterfoil.roles import probes
+from counterfoil.roles.serving import serve
+from counterfoil.roles.tending import database_check, tended
+from counterfoil.roles.worker.attempts import Lettings, Questions, Sends
+from counterfoil.roles.worker.bench import GATHER_SECONDS, Bench, Work
+from counterfoil.roles.worker.readings import Measures, Notices
+from counterfoil.roles.world import World, open_world, owner_name
+from counterfoil.runtime.metrics import REGISTRY
+from counterfoil.runtime.shutdown import Shutdown
+from counterfoil.store import notices
+from counterfoil.store.listening import Bell, listening
+
+IDLE_SECONDS: Final = 1.0
+"""Between looks at an agenda on which nothing was due."""
+
+DRAIN_SECONDS: Final = 12.0
+"""Of the 15 s in which a role ends: what the processor has not answered by then, another worker sends again."""
+
+BODY_LIMIT_BYTES: Final = 1024
+CONNECTIONS: Final = 6
+
+_log = structlog.get_logger()
+
+
+async def run(settings: Settings, shutdown: Shutdown) -> None:
+    """Work until asked to stop; what was claimed is finished."""
+    assert settings.database_url is not None
+    assert settings.stripe_key is not None, "the settings of this role demand it"
+    async with open_world(settings, "worker", largest=CONNECTIONS) as world, tended(world):
+        processor = StripeProcessor(
+            settings.stripe_key.reveal(),
+            livemode=settings.mode is Mode.LIVE,
+            api_base=settings.stripe_api_base,
+            return_url=settings.return_url,
+        )
+        bench = Bench(world, processor, owner_name("worker", world.ids))
+        reading = Notices(bench, stripe_notices)
+        timed: list[Work] = [Sends(bench), Questions(bench), Lettings(bench), bench.pausing, Measures(bench)]
+        checks = probes.application([database_check(world), bench.pausing.check()], REGISTRY, shutdown)
+        url = settings.database_url.reveal()
+        async with listening(url, notices.CHANNEL, world.clock) as bell, asyncio.TaskGroup() as tasks:
+            loops = [tasks.create_task(_over_and_over(reading, world, bell, shutdown))]
+            loops += [tasks.create_task(_over_and_over(work, world, Bell(), shutdown)) for work in timed]
+            await serve(
+                checks,
+                host=settings.listen_address,
+                port=settings.port,
+                body_limit_bytes=BODY_LIMIT_BYTES,
+                new_request_id=world.request_id,
+                shutdown=shutdown,
+            )
+            await _finish(loops, bench, shutdown)
+        await processor.close()
+
+
+async def _finish(loops: Collection["asyncio.Task[None]"], bench: Bench, shutdown: Shutdown) -> None:
+    """Return when the work in hand is done, or its time is over; claims left behind expire by themselves."""
+
+    async def ends() -> None:
+        await asyncio.gather(*loops)
+        await asyncio.gather(*bench.under_way())  # only now: a loop's last round may have begun more
+
+    forced = asyncio.create_task(shutdown.forced.wait())
+    ending = asyncio.create_task(ends())
+    first: set[asyncio.Future[Any]] = {ending, forced}
+    await asyncio.wait(first, timeout=DRAIN_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+    forced.cancel()
+    ending.cancel()
+    left = [work for work in (*loops, *bench.under_way()) if not work.done()]
+    if left:
+        _log.warning("worker.left_work", tasks=len(left))
+    for work in left:
+        work.cancel()
+    with suppress(asyncio.CancelledError):
+        await asyncio.gather(*left)
+
+
+async def _over_and_over(work: Work, world: World, bell: Bell, shutdown: Shutdown) -> None:
+    """Do the work whenever the bell rings, or a moment has passed, until asked to stop."""
+    stopping = asyncio.create_task(bell.ring_on(shutdown.requested))
+    while not shutdown.requested.is_set():
+        try:
+            more = await work.round()
+        except Unavailable:
+            more = False
+        except Exception:  # noqa: BLE001 - the role's edge: it is recorded, and the other work goes on
+            _log.exception("worker.failed", work=work.name)
+            more = False
+        if not more:
+            await bell.wait(IDLE_SECONDS)
+            await world.clock.sleep(GATHER_SECONDS)
+    stopping.cancel()

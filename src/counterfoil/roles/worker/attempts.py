@@ -1,0 +1,99 @@
+"""Attempts that no gateway sends, and payments that are silent: sent, asked about, let go."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from counterfoil.domain.payment import Payment
+from counterfoil.domain.verdict import Verdict
+from counterfoil.journey import authorize, reconcile, void
+from counterfoil.journey.authorize import Heard, Sending
+from counterfoil.journey.void import Letting
+from counterfoil.roles.worker.bench import Bench
+from counterfoil.runtime.batching import Batcher
+from counterfoil.store.payments import Trace
+
+
+class Sends:
+    """Attempts that are due are sent, first or again."""
+
+    name = "send"
+
+    def __init__(self, bench: Bench) -> None:
+        self._bench = bench
+        self._recorded: Batcher[Heard, Payment] = bench.batched(self._record)
+
+    async def round(self) -> bool:
+        """Begin to send what is due; return whether there may be more to begin."""
+        bench, world = self._bench, self._bench.world
+        free = authorize.MOST_AT_ONCE - bench.busy(self.name)
+        if not free:
+            return False
+        sendings = await authorize.claim_due(world.pool, world.ids, bench.claimant, world.clock.now(), free)
+        for sending in sendings:
+            bench.begin(self.name, sending.payment_id, self._send(sending))
+        return len(sendings) == free
+
+    async def _send(self, sending: Sending) -> None:
+        heard = await authorize.call(self._bench.processor, sending)
+        await self._bench.pausing.note(heard.verdict)
+        await self._recorded.submit(heard)
+
+    async def _record(self, heard: Sequence[Heard]) -> list[Payment]:
+        world = self._bench.world
+        return await authorize.record(world.pool, world.ids, heard, world.clock.now())
+
+
+class Questions:
+    """Open payments that are silent are asked about."""
+
+    name = "ask"
+
+    def __init__(self, bench: Bench) -> None:
+        self._bench = bench
+        self._recorded: Batcher[tuple[UUID, Verdict], None] = bench.batched(self._record)
+
+    async def round(self) -> bool:
+        """Begin to ask about what is due; return whether there may be more to begin."""
+        bench, world = self._bench, self._bench.world
+        free = reconcile.MOST_AT_ONCE - bench.busy(self.name)
+        if not free:
+            return False
+        traces = await reconcile.claim_due(world.pool, bench.claimant, world.clock.now(), free)
+        for trace in traces:
+            bench.begin(self.name, trace.payment_id, self._ask(trace))
+        return len(traces) == free
+
+    async def _ask(self, trace: Trace) -> None:
+        payment_id, verdict = await reconcile.ask(self._bench.processor, trace)
+        await self._bench.pausing.note(verdict)
+        await self._recorded.submit((payment_id, verdict))
+
+    async def _record(self, heard: Sequence[tuple[UUID, Verdict]]) -> list[None]:
+        world = self._bench.world
+        await reconcile.record(world.pool, world.ids, heard, world.clock.now())
+        return [None] * len(heard)
+
+
+class Lettings:
+    """What its customer left is let go."""
+
+    name = "let go"
+
+    def __init__(self, bench: Bench) -> None:
+        self._bench = bench
+
+    async def round(self) -> bool:
+        """Begin to let go what is due, unless some are under way; the next ones are begun when these have ended."""
+        bench, world = self._bench, self._bench.world
+        if bench.busy(self.name):
+            return False
+        lettings = await void.claim_due(world.pool, world.ids, bench.processor, bench.claimant, world.clock.now())
+        for letting in lettings:
+            bench.begin(self.name, letting.cancellation.payment_id, self._let_go(letting))
+        return False
+
+    async def _let_go(self, letting: Letting) -> None:
+        bench, world = self._bench, self._bench.world
+        heard = await void.call(bench.processor, letting)
+        await bench.pausing.note(heard.verdict)
+        await void.record(world.pool, world.ids, [heard], world.clock.now())
