@@ -10,9 +10,10 @@ from counterfoil.domain.facts import FactName
 from counterfoil.messages import spoken
 from counterfoil.messages.envelope import FactMessage
 from counterfoil.processors.stripe.client import StripeProcessor
-from counterfoil.roles.gateway.application import Gateway, application
+from counterfoil.roles.gateway.application import application
 from counterfoil.roles.gateway.authentication import Doorkeeper
 from counterfoil.roles.gateway.charging import Charging
+from counterfoil.roles.gateway.routing import Gateway
 from counterfoil.roles.problems import Kind
 from counterfoil.roles.webhook_receiver import endpoint
 from counterfoil.roles.world import World

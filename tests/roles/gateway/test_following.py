@@ -7,9 +7,10 @@ import httpx
 from tests.told import Clock
 
 from counterfoil.processors.stripe.client import StripeProcessor
-from counterfoil.roles.gateway.application import Gateway, application
+from counterfoil.roles.gateway.application import application
 from counterfoil.roles.gateway.authentication import Doorkeeper
 from counterfoil.roles.gateway.charging import Charging
+from counterfoil.roles.gateway.routing import Gateway
 from counterfoil.roles.world import World
 from counterfoil.runtime.ids import Ids
 from counterfoil.runtime.shutdown import Shutdown

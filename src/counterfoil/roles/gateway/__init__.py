@@ -5,9 +5,10 @@ from typing import Final
 from counterfoil.config import Mode, Settings
 from counterfoil.processors.stripe.client import StripeProcessor
 from counterfoil.roles import probes
-from counterfoil.roles.gateway.application import Gateway, application
+from counterfoil.roles.gateway.application import application
 from counterfoil.roles.gateway.authentication import Doorkeeper
 from counterfoil.roles.gateway.charging import Charging
+from counterfoil.roles.gateway.routing import Gateway
 from counterfoil.roles.serving import serve
 from counterfoil.roles.tending import database_check, tended
 from counterfoil.roles.world import open_world, owner_name

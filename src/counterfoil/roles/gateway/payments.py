@@ -1,0 +1,88 @@
+"""The routes that show payments."""
+
+from typing import Annotated, Final
+from uuid import UUID
+
+from fastapi import Depends, FastAPI, Query, Response
+
+from counterfoil.domain.errors import NotFound
+from counterfoil.domain.explanation import Sends, explain
+from counterfoil.domain.states import PaymentState
+from counterfoil.messages.field_types import ExternalId
+from counterfoil.roles.gateway import shapes
+from counterfoil.roles.gateway.routing import Gateway, admit, json_answer, payment_id_of
+from counterfoil.store import pauses, payments, reading
+from counterfoil.store.pool import unavailable_when_down
+from counterfoil.store.reading import PaymentView, Wanted
+from counterfoil.store.tokens import Scope
+
+MOST_PER_PAGE: Final = 100
+"""Rows of a page; a page is built in memory."""
+
+
+def mount(app: FastAPI, gateway: Gateway) -> None:
+    """Add these routes to the application."""
+    may_read = [Depends(admit(gateway, Scope.READ))]
+
+    @app.get("/payments", dependencies=may_read)
+    async def listed(
+        limit: Annotated[int, Query(ge=1, le=MOST_PER_PAGE)] = 20,
+        cursor: UUID | None = None,
+        status: PaymentState | None = None,
+        order_id: ExternalId | None = None,
+        customer_id: ExternalId | None = None,
+    ) -> Response:
+        """List payments, newest first; ``next_cursor`` is the cursor of the following page, null on the last."""
+        wanted = Wanted(status.value if status else None, order_id, customer_id)
+        async with unavailable_when_down():
+            found = await reading.page(gateway.world.pool, before=cursor, wanted=wanted, most=limit + 1)
+        more = len(found) > limit
+        shown = [shapes.payment(view) for view in found[:limit]]
+        return json_answer({"payments": shown, "next_cursor": shown[-1]["payment_id"] if more else None})
+
+    @app.get("/payments/{payment_id}", dependencies=may_read)
+    async def payment(payment_id: str) -> Response:
+        """Show a payment as it stands."""
+        return json_answer(shapes.payment(await _payment(gateway, payment_id)))
+
+    @app.get("/payments/{payment_id}/timeline", dependencies=may_read)
+    async def timeline(payment_id: str) -> Response:
+        """Show what is on record about a payment, in the order it happened."""
+        view = await _payment(gateway, payment_id)
+        async with unavailable_when_down():
+            entries = await reading.timeline(gateway.world.pool, view.id)
+        return json_answer({"payment_id": str(view.id), "entries": [shapes.entry(line) for line in entries]})
+
+    @app.get("/payments/{payment_id}/explanation", dependencies=may_read)
+    async def explanation(payment_id: str) -> Response:
+        """Explain a payment in words: what is known, what is not, and what happens next and when."""
+        wanted, now = payment_id_of(payment_id), gateway.world.clock.now()
+        async with unavailable_when_down(), gateway.world.pool.acquire() as connection:
+            held = (await payments.read(connection, [wanted])).get(wanted)
+            pause = await pauses.current(connection, gateway.charging.credential)
+        if held is None:
+            raise NotFound("payment")
+        sends = [
+            Sends(kept.request.key, kept.first_sent_at, kept.last_sent_at, kept.claim_expires_at) for kept in held.kept
+        ]
+        explained = explain(held.payment, sends, now, paused=pause.reason if pause else None)
+        return json_answer(shapes.explanation(held.payment, explained))
+
+    # As a path, for an order's id may hold slashes, and %2F is one before a router sees it.
+    @app.get("/orders/{order_id:path}/payment", dependencies=may_read)
+    async def payment_of_order(order_id: ExternalId) -> Response:
+        """Show the live payment of an order, else its latest."""
+        async with unavailable_when_down():
+            view = await reading.payment_of_order(gateway.world.pool, order_id)
+        if view is None:
+            raise NotFound("payment")
+        return json_answer(shapes.payment(view))
+
+
+async def _payment(gateway: Gateway, payment_id: str) -> PaymentView:
+    wanted = payment_id_of(payment_id)
+    async with unavailable_when_down():
+        view = await reading.payment(gateway.world.pool, wanted)
+    if view is None:
+        raise NotFound("payment")
+    return view
