@@ -75,7 +75,7 @@ class Shop:
 
     async def send(self, sending: Sending) -> Payment:
         """Send, and record what was heard."""
-        heard = await authorize.call(self.stripe, sending)
+        heard = await authorize.call(self.stripe, sending, self.clock)
         (payment,) = await authorize.record(self.pool, self.ids, [heard], self.clock.now())
         return payment
 

@@ -108,7 +108,7 @@ async def test_looking_up_tells_what_sending_told(
 ) -> None:
     """Whatever came of it: the same verdict, but for its cause, and for the link, which Stripe may make anew."""
     sending = await shop.sending(wish(method))
-    sent = (await authorize.call(processor, sending)).verdict
+    sent = (await authorize.call(processor, sending, shop.clock)).verdict
     assert sent.intent_id is not None
 
     found = await processor.look_up(sent.intent_id)
@@ -143,7 +143,7 @@ async def test_the_same_request_sent_twice_is_one_charge(
     shop: Shop, wish: Wishing, client: stripe.StripeClient
 ) -> None:
     """Lost between the answer and its record: whoever takes over sends key and bytes again."""
-    lost = await authorize.call(shop.stripe, await shop.sending(wish()))
+    lost = await authorize.call(shop.stripe, await shop.sending(wish()), shop.clock)
     shop.clock.advance(CLAIM)
 
     (sending,) = await authorize.claim_due(shop.pool, shop.ids, claimant(), shop.clock.now())
@@ -192,7 +192,7 @@ async def test_a_wrong_key_fails_no_payment(peer: Peer, shop: Shop, wish: Wishin
     sending = await shop.sending(wish())
     wrong = StripeProcessor("sk_test_wrong", livemode=False, api_base=peer.api_base)
 
-    heard = await authorize.call(wrong, sending)
+    heard = await authorize.call(wrong, sending, shop.clock)
     await wrong.close()
     (payment,) = await authorize.record(shop.pool, shop.ids, [heard], shop.clock.now())
 

@@ -59,7 +59,7 @@ async def test_a_peer_that_is_not_there_leaves_the_outcome_open(shop: Shop) -> N
     """Refused connections, like everything that is no explicit answer, are unknown, and looked at again."""
     sending = await shop.sending(order())
     nowhere = StripeProcessor("sk_test_journey", livemode=False, api_base="http://127.0.0.1:9", return_url=None)
-    heard = await authorize.call(nowhere, sending)
+    heard = await authorize.call(nowhere, sending, shop.clock)
     await nowhere.close()
     (payment,) = await authorize.record(shop.pool, shop.ids, [heard], shop.clock.now())
     assert (payment.state, payment.attempts[0].state) == (PaymentState.PROCESSING, AttemptState.SENT)
@@ -70,7 +70,7 @@ async def test_a_peer_that_is_not_there_leaves_the_outcome_open(shop: Shop) -> N
 async def test_whoever_takes_over_sends_the_very_same_request(shop: Shop, peer: Server) -> None:
     """Lost between the answer and its record: the worker sends key and bytes again, and there is one charge."""
     lost = await shop.sending(order())
-    await authorize.call(shop.stripe, lost)
+    await authorize.call(shop.stripe, lost, shop.clock)
     shop.clock.advance(CLAIM)
 
     (sending,) = await authorize.claim_due(shop.pool, shop.ids, claimant(), shop.clock.now())
@@ -85,7 +85,7 @@ async def test_whoever_takes_over_sends_the_very_same_request(shop: Shop, peer: 
 async def test_a_claim_that_was_taken_over_records_nothing(shop: Shop) -> None:
     """The frozen process comes back late: its fence is stale, whatever it heard."""
     frozen = await shop.sending(order())
-    heard = await authorize.call(shop.stripe, frozen)
+    heard = await authorize.call(shop.stripe, frozen, shop.clock)
     shop.clock.advance(CLAIM)
     await authorize.claim_due(shop.pool, shop.ids, claimant(), shop.clock.now())
 
@@ -143,7 +143,7 @@ async def test_one_batch_records_many(shop: Shop) -> None:
     """Verdicts of several payments are one transaction, and each keeps its own."""
     methods = ["pm_card_visa", "pm_card_chargeDeclined", "pm_card_visa"]
     sendings = [await shop.sending(order(number, method)) for number, method in enumerate(methods)]
-    heard = [await authorize.call(shop.stripe, sending) for sending in sendings]
+    heard = [await authorize.call(shop.stripe, sending, shop.clock) for sending in sendings]
     payments = await authorize.record(shop.pool, shop.ids, heard, shop.clock.now())
     assert [payment.state.value for payment in payments] == ["succeeded", "failed", "succeeded"]
     assert await shop.pool.fetchval("SELECT count(DISTINCT xmin::text) FROM payments") == 1
@@ -214,7 +214,7 @@ async def test_a_send_that_never_left_keeps_the_next_refusal_a_proof(shop: Shop)
     """Refused connection, then a 400: nothing was carried out, so the payment fails and does not hang in doubt."""
     sending = await shop.sending(order(customer_id="cus_nobody"))
     nowhere = StripeProcessor("sk_test_journey", livemode=False, api_base="http://127.0.0.1:9")
-    heard = await authorize.call(nowhere, sending)
+    heard = await authorize.call(nowhere, sending, shop.clock)
     await nowhere.close()
     await authorize.record(shop.pool, shop.ids, [heard], shop.clock.now())
     shop.clock.advance(CLAIM)
@@ -226,7 +226,7 @@ async def test_a_send_that_never_left_keeps_the_next_refusal_a_proof(shop: Shop)
 async def unreachable(shop: Shop, sending: Sending) -> None:
     """Try to send where nobody listens, and record that."""
     nowhere = StripeProcessor("sk_test_journey", livemode=False, api_base="http://127.0.0.1:9")
-    heard = await authorize.call(nowhere, sending)
+    heard = await authorize.call(nowhere, sending, shop.clock)
     await nowhere.close()
     await authorize.record(shop.pool, shop.ids, [heard], shop.clock.now())
 

@@ -91,7 +91,7 @@ async def test_answer_and_notice_together_say_it_once(shop: Shop, sandbox: Sandb
 async def test_the_notice_may_come_before_the_answer_is_recorded(shop: Shop, sandbox: Sandbox) -> None:
     """The usual race, the other way round: still one PaymentSucceeded."""
     sending = await shop.sending(order())
-    heard = await authorize.call(shop.stripe, sending)
+    heard = await authorize.call(shop.stripe, sending, shop.clock)
     await keep(shop, *events_of(sandbox))
     await run(shop)
     (payment,) = await authorize.record(shop.pool, shop.ids, [heard], shop.clock.now())
@@ -102,7 +102,7 @@ async def test_the_notice_may_come_before_the_answer_is_recorded(shop: Shop, san
 async def test_every_order_of_a_payments_events_ends_the_same(shop: Shop, sandbox: Sandbox, method: str) -> None:
     """All orders of what Stripe made for one payment, one notice at a time: same state, same facts."""
     sending = await shop.sending(order(method=method))
-    await authorize.call(shop.stripe, sending)
+    await authorize.call(shop.stripe, sending, shop.clock)
     made, ends = events_of(sandbox), set()
     for number, permutation in enumerate(itertools.permutations(made), start=10):
         payment = await shop.accepted(order(number))

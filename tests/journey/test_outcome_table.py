@@ -142,11 +142,11 @@ async def send(
     if isinstance(answer, str):
         async with no_tls() as plain:
             away = processor_at(plain if answer == NO_TLS else answer)
-            heard = await authorize.call(away, sending)
+            heard = await authorize.call(away, sending, shop.clock)
             await away.close()
     else:
         peer.posts.append(answer)
-        heard = await authorize.call(shop.stripe, sending)
+        heard = await authorize.call(shop.stripe, sending, shop.clock)
     (payment,) = await authorize.record(shop.pool, shop.ids, [heard], shop.clock.now())
     return payment, heard.verdict.alarm is not None
 

@@ -80,7 +80,7 @@ async def test_a_charge_whose_answer_was_lost_is_found_after_a_day(shop: Shop, p
     """The key is too old to be sent again; Stripe's own list, read to the end, shows what became of it."""
     for number in range(2, 5):
         await shop.charge(order(number))
-    await authorize.call(shop.stripe, await shop.sending(order(1)))
+    await authorize.call(shop.stripe, await shop.sending(order(1)), shop.clock)
     lost = await shop.pool.fetchval("SELECT id FROM payments WHERE event_id = 'event-1'")
     shop.clock.advance(KEY_LIFE)
     assert await ask_due(shop) == 1
@@ -120,7 +120,7 @@ async def test_what_turns_up_between_two_listings_is_no_absence(shop: Shop) -> N
     shop.clock.advance(KEY_LIFE)
     await ask_due(shop)
     shop.clock.advance(-KEY_LIFE)
-    await authorize.call(shop.stripe, sending)
+    await authorize.call(shop.stripe, sending, shop.clock)
     shop.clock.advance(KEY_LIFE + ABSENCE_PROOF)
     await ask_due(shop)
     state = await shop.pool.fetchval("SELECT state FROM payments")
@@ -129,9 +129,9 @@ async def test_what_turns_up_between_two_listings_is_no_absence(shop: Shop) -> N
 
 async def test_a_list_is_read_to_its_last_page(shop: Shop, peer: Server) -> None:
     """More than a page of others was made around it: it is found all the same."""
-    await authorize.call(shop.stripe, await shop.sending(order(1)))
+    await authorize.call(shop.stripe, await shop.sending(order(1)), shop.clock)
     for number in range(2, 104):
-        await authorize.call(shop.stripe, await shop.sending(order(number)))
+        await authorize.call(shop.stripe, await shop.sending(order(number)), shop.clock)
     found = await shop.stripe.find(
         await shop.pool.fetchval("SELECT id FROM payments WHERE event_id = 'event-1'"),
         shop.clock.now(),

@@ -10,7 +10,17 @@ import pytest
 
 from counterfoil.domain.facts import FactName
 from counterfoil.domain.money import Money
-from counterfoil.domain.payment import Attempt, Fact, Payment
+from counterfoil.domain.payment import (
+    Adjustment,
+    Attempt,
+    Direction,
+    Dispute,
+    DisputeStatus,
+    Fact,
+    Payment,
+    Refund,
+    RefundState,
+)
 from counterfoil.domain.states import AttemptState
 from counterfoil.domain.verdict import Action, Cause, Decline, FailureReason, Source
 from counterfoil.messages.payment_failed import REASONS
@@ -29,15 +39,32 @@ PAYMENT = Payment(
     customer_id="customer-1",
     version=2,
     next_check_at=AT,
+    retry_at=AT,
     amount_captured=1999,
     attempts=(Attempt(1, AttemptState.CAPTURED, "ch_1", DECLINE, Action("https://bank.example/3ds", AT)),),
 )
 
 
+REFUND = Refund(
+    UUID("01900000-0000-7000-8000-000000000002"),
+    Money(500, "EUR"),
+    RefundState.REQUESTED,
+    reason="requested_by_customer",
+    failure_reason="lost_or_stolen_card",
+)
+ABOUT: dict[FactName, Refund | Dispute | Adjustment] = {
+    FactName.PAYMENT_DISPUTED: Dispute("dp_1", DisputeStatus.OPENED, Money(1999, "EUR")),
+    FactName.REFUND_REQUESTED: REFUND,
+    FactName.REFUND_PROCESSED: REFUND,
+    FactName.REFUND_FAILED: REFUND,
+    FactName.INVENTORY_ADJUSTMENT_REQUESTED: Adjustment(Direction.DECREMENT, (("sku-1", 2),)),
+}
+
+
 def fact(name: FactName) -> Fact:
     waiting = replace(PAYMENT, attempts=(replace(PAYMENT.attempts[0], state=AttemptState.REQUIRES_ACTION),))
     payment = waiting if name is FactName.PAYMENT_ACTION_REQUIRED else PAYMENT
-    return Fact(name, payment, AT, Cause(Source.NOTICE, "evt_1"))
+    return Fact(name, payment, AT, Cause(Source.NOTICE, "evt_1"), ABOUT.get(name))
 
 
 @pytest.mark.parametrize("name", list(FactName))

@@ -61,8 +61,15 @@ def try_again(payment: Payment, now: datetime) -> Advance:
 def expire(payment: Payment, number: int, now: datetime) -> Advance:
     """Return the payment about to be let go by whoever now holds it for a claim: its customer's time is over."""
     attempt = payment.attempts[number - 1]
-    marked = replace(attempt, expired_at=attempt.expired_at or now)
-    return Advance(replace(with_attempt(payment, marked), checks=0, next_check_at=now + CLAIM))
+    first = attempt.expired_at is None
+    marked = replace(attempt, expired_at=now if first else attempt.expired_at)
+    checks = 0 if first else payment.checks
+    return Advance(replace(with_attempt(payment, marked), checks=checks, next_check_at=now + CLAIM))
+
+
+def doubt(payment: Payment, now: datetime) -> Advance:
+    """Return the payment as it is shown now, where nobody may look at it: only time has passed."""
+    return settle(payment, payment, Cause(Source.TIMER, "doubt"), now)
 
 
 def look_at(payment: Payment, now: datetime) -> Advance:

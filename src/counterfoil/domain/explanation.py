@@ -51,7 +51,9 @@ def explain(payment: Payment, sends: Sequence[Sends], now: datetime, *, paused: 
     tried = list(zip(payment.attempts, sends, strict=True))
     ahead = [one for attempt, sent in tried for one in _ahead(payment, attempt, sent, now)]
     if paused is not None and payment.next_check_at is not None:
-        ahead.insert(0, Ahead(None, f"Nothing is sent or asked until a person has acted: {paused}."))
+        ahead = [
+            Ahead(None, f"Workers send and ask nothing until a person has acted: {paused}. Then what is due is done.")
+        ]
     return Explanation(
         known=(*_wish(payment), *(line for attempt, sent in tried for line in _known(payment, attempt, sent))),
         unknown=tuple(line for attempt in payment.attempts for line in _unknown(attempt)),
@@ -110,12 +112,12 @@ def _unknown(attempt: Attempt) -> Iterator[str]:
 def _ahead(payment: Payment, attempt: Attempt, sent: Sends, now: datetime) -> Iterator[Ahead]:
     """Yield what is to come of an attempt; nothing where it has ended."""
     due = payment.next_check_at
-    if sent.claim_expires_at is not None and sent.claim_expires_at > now:
+    if attempt.state is AttemptState.SENT and sent.claim_expires_at is not None and sent.claim_expires_at > now:
         yield Ahead(sent.claim_expires_at, "A process is at it; should it die, another one takes over then.")
     match attempt.state:
         case AttemptState.QUEUED:
             yield Ahead(due, "A worker sends it.")
-        case AttemptState.SENT if attempt.settling in _SENDING and not _too_old(attempt, sent, now):
+        case AttemptState.SENT if _is_sent_again(payment, attempt, sent, now):
             yield Ahead(due, "The same request is sent again under the same key; the processor answers as at first.")
             yield from _key_ends(attempt, sent)
             yield from _doubt(attempt, now)
@@ -125,16 +127,25 @@ def _ahead(payment: Payment, attempt: Attempt, sent: Sends, now: datetime) -> It
             yield from _doubt(attempt, now)
         case AttemptState.REQUIRES_ACTION:
             yield Ahead(None, "The processor tells by webhook what the customer did.")
-            yield Ahead(due, f"If it has not told, it is asked about {payment.intent_id}.")
-            if attempt.action is not None and attempt.action.expires_at is not None:
-                yield Ahead(attempt.action.expires_at, "If the customer has not acted, the payment is canceled.")
+            yield from _letting_go(payment, due, now)
         case AttemptState.PROCESSING | AttemptState.AUTHORIZED:
             yield Ahead(None, "The processor tells by webhook how it went on.")
-            yield Ahead(due, f"If it has not told, it is asked about {payment.intent_id}.")
+            yield from _letting_go(payment, due, now)
 
 
-def _too_old(attempt: Attempt, sent: Sends, now: datetime) -> bool:
-    return attempt.exposed and sent.first_sent_at is not None and now - sent.first_sent_at >= KEY_LIFE
+def _is_sent_again(payment: Payment, attempt: Attempt, sent: Sends, now: datetime) -> bool:
+    too_old = attempt.exposed and sent.first_sent_at is not None and now - sent.first_sent_at >= KEY_LIFE
+    known = payment.intent_id is not None and attempt.number == 1
+    return attempt.settling in _SENDING and not too_old and not known
+
+
+def _letting_go(payment: Payment, due: datetime | None, now: datetime) -> Iterator[Ahead]:
+    if payment.let_go_at is not None and payment.let_go_at <= now:
+        yield Ahead(due, "It is let go: the processor is asked to cancel it, until it says what became of it.")
+        return
+    yield Ahead(due, f"If it has not told, it is asked about {payment.intent_id}.")
+    if payment.let_go_at is not None:
+        yield Ahead(payment.let_go_at, "If nothing has come of it, it is let go: the processor is asked to cancel it.")
 
 
 def _key_ends(attempt: Attempt, sent: Sends) -> Iterator[Ahead]:
@@ -153,7 +164,7 @@ def _doubt(attempt: Attempt, now: datetime) -> Iterator[Ahead]:
 def _absence(attempt: Attempt, now: datetime) -> Iterator[Ahead]:
     if attempt.may_appear_until is not None and attempt.may_appear_until > now:
         yield Ahead(attempt.may_appear_until, "Only from then on does it count if the processor has no trace of it.")
-    elif attempt.absent_since is not None:
+    elif attempt.absent_since is not None and attempt.settling is not Settling.STOP:
         when = attempt.absent_since + ABSENCE_PROOF
         yield Ahead(when, "If the processor has no trace of it then either, nothing was done, and the payment fails.")
 
@@ -168,7 +179,7 @@ def _nothing(payment: Payment) -> Ahead:
     if payment.state is PaymentState.FAILED and payment.last_attempt is not None:
         decline = payment.last_attempt.decline
         if decline is not None and decline.can_retry:
-            return Ahead(None, "Nothing, unless the customer tries another method.")
+            return Ahead(None, "Nothing, unless the customer tries another method, and the order is still unpaid.")
     return Ahead(None, "Nothing: it is final.")
 
 

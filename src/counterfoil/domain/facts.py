@@ -20,6 +20,12 @@ class FactName(StrEnum):
     PAYMENT_FAILED = "PaymentFailed"
     PAYMENT_CANCELED = "PaymentCanceled"
     PAYMENT_IN_DOUBT = "PaymentInDoubt"
+    PAYMENT_ATTEMPT_FAILED = "PaymentAttemptFailed"
+    PAYMENT_DISPUTED = "PaymentDisputed"
+    REFUND_REQUESTED = "RefundRequested"
+    REFUND_PROCESSED = "RefundProcessed"
+    REFUND_FAILED = "RefundFailed"
+    INVENTORY_ADJUSTMENT_REQUESTED = "InventoryAdjustmentRequested"
 
 
 ON_ENTERING: Final[Mapping[PaymentState, FactName]] = MappingProxyType(

@@ -34,11 +34,13 @@ def hear(payment: Payment, number: int, verdict: Verdict, now: datetime) -> Adva
     """
     alarm = _contradiction(payment, verdict)
     if verdict.currency not in (None, payment.money.currency):
-        return Advance(payment if payment.state in FINAL else looked_at(payment, now), alarm=alarm)
+        unmoved = payment if payment.state in FINAL else looked_at(payment, now)
+        return replace(settle(payment, unmoved, verdict.cause, now), alarm=alarm)
     attempt = payment.attempts[number - 1]
     state = move(attempt.state, verdict.outcome)
     known = _learned(attempt, verdict, now)
-    if verdict.absent and attempt.absent_since is not None and now - attempt.absent_since >= ABSENCE_PROOF:
+    proven = attempt.absent_since is not None and now - attempt.absent_since >= ABSENCE_PROOF
+    if verdict.absent and proven and attempt.settling is not Settling.STOP:
         return give_up(payment, number, NEVER_ARRIVED, verdict.cause, now)
     named = replace(payment, intent_id=payment.intent_id or verdict.intent_id)
     if state is attempt.state:
@@ -60,8 +62,10 @@ def answered(payment: Payment, number: int, verdict: Verdict, now: datetime) -> 
     """
     owners = (attempt for attempt in payment.attempts if attempt.charge_id is not None)
     owner = next((attempt for attempt in owners if attempt.charge_id == verdict.charge_id), None)
-    if owner is None or owner.number == number or verdict.outcome not in MOVED_MONEY:
+    if owner is None or owner.number == number:
         return hear(payment, number, verdict, now)
+    if verdict.outcome not in MOVED_MONEY:
+        return hear(payment, number, replace(verdict, charge_id=None), now)
     first = hear(payment, owner.number, verdict, now)
     second = hear(first.payment, number, Verdict(AttemptHappening.CANCELED, verdict.cause), now)
     return Advance(second.payment, first.facts + second.facts, first.alarm)
@@ -75,6 +79,9 @@ def give_up(payment: Payment, number: int, decline: Decline, cause: Cause, now: 
 def _contradiction(payment: Payment, verdict: Verdict) -> str | None:
     """Return in what a verdict contradicts what was asked for, if it does."""
     captured, asked = verdict.amount_captured, payment.money.amount
+    others = [attempt.charge_id for attempt in payment.attempts if attempt.state is AttemptState.CAPTURED]
+    if captured is not None and others and verdict.charge_id is not None and verdict.charge_id not in others:
+        return "the processor took the money once more, by another charge"
     if verdict.currency not in (None, payment.money.currency):
         return "the processor speaks of another currency than was asked for"
     in_part = payment.capture_method is CaptureMethod.MANUAL and captured is not None and captured < asked

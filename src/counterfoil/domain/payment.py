@@ -24,6 +24,32 @@ class CaptureMethod(StrEnum):
     MANUAL = "manual"
 
 
+@unique
+class ScreeningMode(StrEnum):
+    """When a fraud verdict is waited for."""
+
+    NONE = "none"
+    BEFORE_CHARGE = "before_charge"
+    BEFORE_CAPTURE = "before_capture"
+
+
+@unique
+class FraudDecision(StrEnum):
+    """A fraud verdict that decides."""
+
+    APPROVED = "APPROVED"
+    DECLINED = "DECLINED"
+
+
+@unique
+class DisputeStatus(StrEnum):
+    """How a dispute stands."""
+
+    OPENED = "opened"
+    WON = "won"
+    LOST = "lost"
+
+
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """One try with the processor.
@@ -54,6 +80,11 @@ class Payment:
 
     ``version`` counts the facts said so far. Amounts are in minor units of ``money.currency``. ``checks`` counts how
     often an open payment was looked at since it last moved, which spaces the look-ups.
+
+    ``stored_method`` says whether the method belongs to a customer at the processor, so that it may be charged again
+    without the customer. ``screening`` says that a fraud verdict is awaited, ``reviewing`` that a person's is, until
+    ``decide_by``. ``let_go_at`` is when what is held, or waits for its customer, is let go. ``amount_to_capture`` is
+    asked for and not yet heard. What is asked back and not yet given back is ``amount_refund_reserved``.
     """
 
     id: UUID
@@ -63,14 +94,29 @@ class Payment:
     created_at: datetime
     customer_id: str | None = None
     capture_method: CaptureMethod = CaptureMethod.AUTOMATIC
+    off_session: bool = False
+    stored_method: bool = False
     state: PaymentState = PaymentState.REQUESTED
     version: int = 0
     attempts: tuple[Attempt, ...] = ()
     intent_id: str | None = None
     amount_captured: int = 0
+    amount_refunded: int = 0
+    amount_refund_reserved: int = 0
     screening: bool = False
+    screening_mode: ScreeningMode = ScreeningMode.NONE
+    fraud_decision: FraudDecision | None = None
+    reviewing: bool = False
+    decide_by: datetime | None = None
+    hold_ends_at: datetime | None = None
+    let_go_at: datetime | None = None
+    amount_to_capture: int | None = None
     retry_at: datetime | None = None
     cancel_requested_at: datetime | None = None
+    cancel_reason: str | None = None
+    disputed: bool = False
+    dispute_status: DisputeStatus | None = None
+    fee: Money | None = None
     next_check_at: datetime | None = None
     checks: int = 0
 
@@ -113,23 +159,81 @@ class Payment:
                     return earlier
         return self.owner_of(verdict.charge_id, money=verdict.outcome in MOVED_MONEY)
 
-    def overdue(self, now: datetime) -> Attempt | None:
-        """Return the attempt whose customer has had all the time there was, if there is one."""
-        for attempt in self.attempts:
-            ends = attempt.action.expires_at if attempt.action is not None else None
-            if attempt.state is AttemptState.REQUIRES_ACTION and ends is not None and ends <= now:
-                return attempt
-        return None
+    def may_mistake(self, verdict: Verdict) -> bool:
+        """Return whether a refusal without a charge may be an earlier attempt's, while the last awaits its customer.
+
+        It may be kept back or told twice; only the processor's present word tells whose it is.
+        """
+        last = self.last_attempt
+        awaited = last is not None and last.number > 1 and last.state is AttemptState.REQUIRES_ACTION
+        return awaited and verdict.decline is not None and verdict.charge_id is None
+
+    def to_let_go(self, now: datetime) -> Attempt | None:
+        """Return the attempt whose hold, or whose wait for the customer, is to end by now; None where there is none."""
+        if self.let_go_at is None or self.let_go_at > now:
+            return None
+        return next((attempt for attempt in self.attempts if attempt.state in HELD_OR_AWAITED), None)
+
+
+@unique
+class RefundState(StrEnum):
+    """How far a refund has come."""
+
+    REQUESTED = "requested"  # to be sent, or sent and not answered
+    PENDING = "pending"  # the processor took it and has not given the money back yet
+    PROCESSED = "processed"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Refund:
+    """Money given back, whole or in part; ``processor_id`` is the processor's name for it, where it is known."""
+
+    id: UUID
+    money: Money
+    state: RefundState
+    processor_id: str | None = None
+    reason: str | None = None
+    failure_reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Dispute:
+    """A customer's bank wants the money back; ``id`` is the processor's."""
+
+    id: str
+    status: DisputeStatus
+    money: Money
+
+
+@unique
+class Direction(StrEnum):
+    """What is asked of the stock."""
+
+    DECREMENT = "DECREMENT"
+    RELEASE = "RELEASE"
+
+
+@dataclass(frozen=True, slots=True)
+class Adjustment:
+    """What is asked of the stock, and of which items: (sku, quantity)."""
+
+    direction: Direction
+    items: tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One thing that became true. ``payment`` is how the payment stood right after, its ``version`` this fact's."""
+    """One thing that became true. ``payment`` is how the payment stood right after, its ``version`` this fact's.
+
+    ``about`` is what else the fact is about: the refund, the dispute, what to do with the stock.
+    """
 
     name: FactName
     payment: Payment
     at: datetime
     cause: Cause
+    about: "Refund | Dispute | Adjustment | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,3 +253,6 @@ _ENDED: Final = frozenset({AttemptState.DECLINED, AttemptState.CANCELED})
 
 UNHEARD: Final = frozenset({AttemptState.QUEUED, AttemptState.SENT})
 """Where nothing definite was heard of an attempt yet."""
+
+HELD_OR_AWAITED: Final = frozenset({AttemptState.REQUIRES_ACTION, AttemptState.AUTHORIZED})
+"""Where an attempt can be let go at the processor."""

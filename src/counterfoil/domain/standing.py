@@ -5,16 +5,19 @@ from datetime import datetime
 from typing import Final
 
 from counterfoil.domain.facts import ON_ENTERING, FactName
-from counterfoil.domain.payment import Advance, Attempt, Fact, Payment
+from counterfoil.domain.payment import Advance, Attempt, Fact, FraudDecision, Payment
 from counterfoil.domain.schedule import ABSENCE_PROOF, DOUBT_AFTER, wait_before
 from counterfoil.domain.states import FINAL, PAYMENT_RULES, AttemptState, PaymentState, Standing
 from counterfoil.domain.verdict import Cause, Settling
 
 
 def settle(before: Payment, after: Payment, cause: Cause, now: datetime) -> Advance:
-    """Derive the state and say what changed."""
+    """Derive the state, when what is held is let go, and say what changed."""
     state = derive(after, now)
     after = replace(after, state=state, next_check_at=None if state in FINAL else after.next_check_at)
+    after = replace(after, let_go_at=_let_go_at(after, now))
+    if after.let_go_at is not None and after.let_go_at != before.let_go_at:
+        after = replace(after, next_check_at=min(after.next_check_at or now, max(after.let_go_at, now)))
     names: list[FactName] = []
     if _began_processing(before, after):
         names.append(FactName.PAYMENT_PROCESSING)
@@ -28,6 +31,19 @@ def settle(before: Payment, after: Payment, cause: Cause, now: datetime) -> Adva
     return Advance(after, facts)
 
 
+def _let_go_at(payment: Payment, now: datetime) -> datetime | None:
+    """Return when the payment is let go at the processor, unless something else befalls it before."""
+    if payment.state not in _MAY_BE_LET_GO:
+        return None
+    awaited = (attempt.action for attempt in payment.attempts if attempt.state is AttemptState.REQUIRES_ACTION)
+    moments = [action.expires_at for action in awaited if action is not None]
+    if payment.state is PaymentState.AUTHORIZED:
+        moments.append(payment.hold_ends_at)
+    if payment.cancel_requested_at is not None or payment.fraud_decision is FraudDecision.DECLINED:
+        moments.append(payment.let_go_at if payment.let_go_at is not None and payment.let_go_at <= now else now)
+    return min((moment for moment in moments if moment is not None), default=None)
+
+
 def _began_processing(before: Payment, after: Payment) -> bool:
     was = {attempt.number for attempt in before.attempts if attempt.state is AttemptState.PROCESSING}
     return after.state is PaymentState.PROCESSING and any(
@@ -39,21 +55,20 @@ def looked_at(payment: Payment, now: datetime) -> Payment:
     """Return the payment with one more look counted and the next one set."""
     last = payment.last_attempt
     wait = wait_before(Settling.RESEND if last is None else last.settling, payment.checks, payment.id)
-    marks = [moment for attempt in payment.attempts for moment in _marks(attempt) if moment > now]
+    moments = [moment for attempt in payment.attempts for moment in _marks(attempt)]
+    marks = [moment for moment in (*moments, payment.let_go_at) if moment is not None and moment > now]
     return replace(payment, checks=payment.checks + 1, next_check_at=min([now + wait, *marks]))
 
 
 def _marks(attempt: Attempt) -> list[datetime]:
     """Return when an attempt is to be looked at whatever the schedule says.
 
-    Doubt is to be seen when it begins, absence to be proven as soon as it can be, and who left to be let go in time.
+    Doubt is to be seen when it begins, and absence to be proven as soon as it can be.
     """
-    ends = attempt.action.expires_at if attempt.action is not None else None
     moments = (
         attempt.unknown_since + DOUBT_AFTER if attempt.unknown_since is not None else None,
         attempt.absent_since + ABSENCE_PROOF if attempt.absent_since is not None else None,
         attempt.may_appear_until,
-        ends if attempt.state is AttemptState.REQUIRES_ACTION else None,
     )
     return [moment for moment in moments if moment is not None]
 
@@ -92,6 +107,8 @@ def _standings(payment: Payment, now: datetime) -> set[Standing]:
     }
     return standings | {standing for standing, true in holds.items() if true}
 
+
+_MAY_BE_LET_GO: Final = frozenset({PaymentState.REQUIRES_ACTION, PaymentState.AUTHORIZED})
 
 _ANY: Final = {
     AttemptState.CAPTURED: Standing.ANY_CAPTURED,

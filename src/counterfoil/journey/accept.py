@@ -15,7 +15,8 @@ from counterfoil.domain.states import AttemptState
 from counterfoil.runtime.ids import Ids
 from counterfoil.runtime.retry import again_on
 from counterfoil.store import payments
-from counterfoil.store.payments import Arrival, Claim, Held, Known
+from counterfoil.store.payment_rows import Arrival, Claim, Held
+from counterfoil.store.payments import Known
 from counterfoil.store.pool import RIVALRY, Connection, Pool, unavailable_when_down
 
 
@@ -113,6 +114,7 @@ def _arrival(wish: Wish, now: datetime) -> Arrival:
         created_at=now,
         customer_id=wish.order.customer_id,
         capture_method=wish.order.capture_method,
+        off_session=wish.order.off_session,
     )
     claim = Claim(wish.owner, now + CLAIM) if wish.owner is not None else None
     advance = accept(payment, claimed=claim is not None, now=now)

@@ -19,11 +19,13 @@ from counterfoil.domain.schedule import CLAIM, NEVER_SENT_FOR
 from counterfoil.domain.verdict import Cause, Source, Verdict
 from counterfoil.processors.port import Processor
 from counterfoil.runtime.alarms import alarm
+from counterfoil.runtime.clock import Clock
 from counterfoil.runtime.ids import Ids
 from counterfoil.runtime.metrics import PROCESSOR_CALLS
 from counterfoil.runtime.retry import again_on
 from counterfoil.store import payments
-from counterfoil.store.payments import Claim, Claimant
+from counterfoil.store.payment_rows import Claim, Held
+from counterfoil.store.payments import Claimant
 from counterfoil.store.pool import RIVALRY, Pool, unavailable_when_down
 
 MOST_AT_ONCE: Final = 50
@@ -65,8 +67,8 @@ async def claim_due(
     """
     async with unavailable_when_down(), pool.acquire() as connection, connection.transaction():
         due = (await payments.lock_due_to_send(connection, now, most, claimant.credential)).values()
-        lost = [held for held in due if _is_given_up(held.payment, now)]
-        fresh = [held for held in due if not _is_given_up(held.payment, now)]
+        lost = [held for held in due if _is_given_up(held, now)]
+        fresh = [held for held in due if not _is_given_up(held, now)]
         advances = [claim(held.payment, len(held.kept), now) for held in fresh]
         timer = Cause(Source.TIMER, "never sent")
         advances += [give_up(held.payment, len(held.kept), NEVER_SENT, timer, now) for held in lost]
@@ -85,9 +87,14 @@ async def claim_due(
     ]
 
 
-async def call(processor: Processor, sending: Sending) -> Heard:
-    """Send the attempt's request and return what was heard. Holds no transaction and no connection."""
-    verdict = await processor.send(sending.request, again=sending.again)
+async def call(processor: Processor, sending: Sending, clock: Clock) -> Heard:
+    """Send the attempt's request and return what was heard. Holds no transaction and no connection.
+
+    Once the claim is over nothing is sent any more: whoever was frozen in between could meet a key that is forgotten.
+    """
+    verdict = await processor.send(
+        sending.request, again=sending.again, may_send=lambda: clock.now() < sending.claim.expires_at
+    )
     PROCESSOR_CALLS.labels("send", verdict.outcome.value).inc()
     return Heard(sending, verdict)
 
@@ -126,5 +133,5 @@ async def _record(pool: Pool, ids: Ids, heard: Sequence[Heard], now: datetime) -
     ]
 
 
-def _is_given_up(payment: Payment, now: datetime) -> bool:
-    return not payment.attempts[-1].exposed and now - payment.created_at >= NEVER_SENT_FOR
+def _is_given_up(held: Held, now: datetime) -> bool:
+    return not held.payment.attempts[-1].exposed and now - held.kept[-1].created_at >= NEVER_SENT_FOR

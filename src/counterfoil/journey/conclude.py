@@ -140,10 +140,10 @@ def _hear(notice: Taken, word: Word, so_far: Advance, batch: _Batch, now: dateti
         alarm("conclude", "impostor", event_id=notice.id.event_id, payment_id=str(payment.id))
         why = "its metadata names a payment that belongs to another intent"
         return Settled(notice.id, NoticeState.PARKED, why, payment.id)
-    if word.verdict is None:
+    if word.verdict is None or payment.may_mistake(word.verdict):
         batch.moved[payment.id] = Advance(ask_soon(payment, word.intent_id, now).payment, so_far.facts)
-        why = "written in another API version: its object is asked for"
-        return Settled(notice.id, NoticeState.DONE, why, payment.id)
+        older = "may be about an earlier attempt" if word.verdict is not None else "written in another API version"
+        return Settled(notice.id, NoticeState.DONE, f"{older}: its object is asked for", payment.id)
     attempt = payment.about(word.verdict)
     if attempt is None:
         return Settled(notice.id, NoticeState.DONE, "about a charge that no attempt owns", payment.id)

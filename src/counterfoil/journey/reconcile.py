@@ -5,10 +5,10 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from counterfoil.domain.acting import look_at
+from counterfoil.domain.acting import doubt, look_at
 from counterfoil.domain.hearing import answered, hear
 from counterfoil.domain.payment import Advance, Payment
-from counterfoil.domain.schedule import CLAIM
+from counterfoil.domain.schedule import CLAIM, DOUBT_AFTER
 from counterfoil.domain.states import MOVED_MONEY, AttemptHappening, AttemptState
 from counterfoil.domain.verdict import Verdict
 from counterfoil.processors.port import Processor
@@ -38,7 +38,7 @@ async def ask(processor: Processor, trace: Trace) -> tuple[UUID, Verdict]:
     if trace.intent_id is not None:
         verdict = await processor.look_up(trace.intent_id)
     else:
-        verdict = await processor.find(trace.payment_id, trace.first_sent_at, trace.last_sent_at)
+        verdict = await processor.find(trace.payment_id, trace.first_sent_at, trace.may_be_made_until)
     PROCESSOR_CALLS.labels("look-up", verdict.outcome.value).inc()
     return trace.payment_id, verdict
 
@@ -59,13 +59,22 @@ async def _record(pool: Pool, ids: Ids, heard: Mapping[UUID, Verdict], now: date
             alarm("reconcile", "alarm", payment_id=str(advance.payment.id), why=advance.alarm)
 
 
+async def show_doubt(pool: Pool, ids: Ids, credential: str, now: datetime) -> None:
+    """Show as in doubt what has been unknown for too long, while a pause of the credential keeps everybody from it."""
+    async with unavailable_when_down(), pool.acquire() as connection, connection.transaction():
+        held = await payments.lock_doubtful(connection, now - DOUBT_AFTER, MOST_AT_ONCE, credential)
+        await payments.write(connection, [doubt(one.payment, now) for one in held.values()], ids, now)
+
+
 def _hear(payment: Payment, verdict: Verdict, now: datetime) -> Advance:
     attempt, last = payment.about(verdict), payment.last_attempt
     if attempt is None:
         return look_at(payment, now)
-    if last is not None and attempt.number < last.number and last.state is AttemptState.SENT:
-        if verdict.outcome in MOVED_MONEY:
-            return answered(payment, last.number, verdict, now)
+    if last is None or attempt.number == last.number or last.state is not AttemptState.SENT:
+        return hear(payment, attempt.number, verdict, now)
+    if verdict.outcome in MOVED_MONEY:
+        return answered(payment, last.number, verdict, now)
+    if verdict.decline is not None:
         # The intent stands as an earlier attempt left it: of the last one there is no trace.
         verdict = Verdict(AttemptHappening.UNKNOWN, verdict.cause, verdict.intent_id, absent=True)
         attempt = last

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 import asyncpg
@@ -15,8 +16,15 @@ from counterfoil.domain.schedule import CLAIM
 from counterfoil.domain.states import PaymentState
 from counterfoil.runtime.ids import Ids
 from counterfoil.store import payments
-from counterfoil.store.payments import Claim, Further
+from counterfoil.store.payment_rows import Claim
+from counterfoil.store.payments import Further
 from counterfoil.store.pool import Pool, unavailable_when_down
+
+MOST_ATTEMPTS: Final = 99
+"""Two digits are what may be appended to a key; nobody tries a hundred cards."""
+
+ONE_LIVE_PER_ORDER: Final = "payments_one_live_per_order"
+"""The index that refuses a second live payment of an order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +85,16 @@ async def run(pool: Pool, ids: Ids, renewal: Renewal, now: datetime) -> Renewed:
             async with connection.transaction():
                 payment = (await payments.lock(connection, [payment_id]))[payment_id].payment
                 _demand_renewable(payment)
-                if len(payment.attempts) != len(renewal.payment.attempts):
-                    raise WrongState(payment.state, "tried again at the same time by two")
+                found = renewal.payment
+                if (len(payment.attempts), payment.intent_id) != (len(found.attempts), found.intent_id):
+                    raise WrongState(payment.state, "tried again by two, or while news of it comes in")
                 advance = try_again(payment, now)
                 further = Further(advance.payment, renewal.payment_method, renewal.request, claim)
                 await payments.add_attempt(connection, further, now)
                 await payments.write(connection, [advance], ids, now)
-        except asyncpg.UniqueViolationError:
+        except asyncpg.UniqueViolationError as error:
+            if error.constraint_name != ONE_LIVE_PER_ORDER:
+                raise
             rival = (await payments.live_orders(connection, [order_id])).get(order_id)
             raise OrderHasPayment(str(rival or payment_id)) from None
     return Renewed(advance.payment, claim)
@@ -95,3 +106,5 @@ def _demand_renewable(payment: Payment) -> None:
     last = payment.last_attempt
     if last is not None and last.decline is not None and not last.decline.can_retry:
         raise WrongState(payment.state, f"tried again after {last.decline.code}")
+    if len(payment.attempts) >= MOST_ATTEMPTS:
+        raise WrongState(payment.state, "tried once more")

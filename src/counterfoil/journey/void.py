@@ -3,7 +3,7 @@
 Claim │ call │ record, as in `authorize`; what is sent is not an attempt but an operation on the attempt's payment.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -12,21 +12,28 @@ from uuid import UUID
 from counterfoil.domain.acting import expire
 from counterfoil.domain.hearing import answered
 from counterfoil.domain.payment import Advance
+from counterfoil.domain.request import Request
 from counterfoil.domain.schedule import CLAIM, KEY_LIFE
 from counterfoil.domain.states import AttemptHappening
 from counterfoil.domain.verdict import Verdict
 from counterfoil.processors.port import Processor
 from counterfoil.runtime.alarms import alarm
+from counterfoil.runtime.clock import Clock
 from counterfoil.runtime.ids import Ids
 from counterfoil.runtime.metrics import PROCESSOR_CALLS
 from counterfoil.runtime.retry import again_on
 from counterfoil.store import operations, payments
 from counterfoil.store.operations import Cancellation, Sent
-from counterfoil.store.payments import Claim, Claimant, Held
+from counterfoil.store.payment_rows import Claim, Held
+from counterfoil.store.payments import Claimant
 from counterfoil.store.pool import RIVALRY, Pool, unavailable_when_down
 
 MOST_AT_ONCE: Final = 50
-"""Cancellations one worker has under way at a time."""
+"""Cancellations that are begun together."""
+
+
+_UNSETTLED: Final = frozenset({AttemptHappening.UNKNOWN, AttemptHappening.ACTION, AttemptHappening.AUTHORIZED})
+"""What is heard where the payment was not let go yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,44 +52,50 @@ class Heard:
     verdict: Verdict
 
 
+Cancelling = Callable[[str, str, int], Request]
+"""How a processor is asked to let a payment go; see `Processor.cancellation`."""
+
+
 async def claim_due(
     pool: Pool,
     ids: Ids,
-    processor: Processor,
+    cancel: Cancelling,
     claimant: Claimant,
     now: datetime,
 ) -> list[Letting]:
-    """Claim payments whose customer's time is over; return what to send for each.
+    """Claim payments that are to be let go; return what to send for each.
 
     The same request goes again under the same key while that is young enough; later a new one may, for to cancel twice
     does no more than to cancel once. Nothing is claimed while the claimant's key is paused.
     """
     async with unavailable_when_down(), pool.acquire() as connection, connection.transaction():
-        held = await payments.lock_overdue(connection, now, MOST_AT_ONCE, claimant.credential)
+        held = await payments.lock_to_let_go(connection, now, MOST_AT_ONCE, claimant.credential)
         if not held:
             return []
         before = await operations.latest(connection, held)
-        wanted = [_cancellation(one, before.get(payment_id), processor, now) for payment_id, one in held.items()]
+        wanted = [_cancellation(one, before.get(payment_id), cancel, now) for payment_id, one in held.items()]
         claims = await operations.claim(connection, wanted, claimant.name, now, now + CLAIM)
         advances = [expire(held[one.payment_id].payment, one.attempt, now) for one in wanted]
         await payments.write(connection, advances, ids, now)
     return [Letting(one, claims[one.payment_id]) for one in wanted]
 
 
-def _cancellation(held: Held, before: Sent | None, processor: Processor, now: datetime) -> Cancellation:
-    payment, overdue = held.payment, held.payment.overdue(now)
-    assert overdue is not None, "it was taken because it is overdue"
+def _cancellation(held: Held, before: Sent | None, cancel: Cancelling, now: datetime) -> Cancellation:
+    payment, left = held.payment, held.payment.to_let_go(now)
+    assert left is not None, "it was taken because it is to be let go"
     assert payment.intent_id is not None, "the processor told its name when it asked for the customer"
     if before is not None and now - before.first_sent_at < KEY_LIFE:
-        return Cancellation(payment.id, before.number, overdue.number, before.request)
+        return Cancellation(payment.id, before.number, left.number, before.request)
     number = before.number + 1 if before is not None else 1
-    request = processor.cancellation(payment.intent_id, payment.event_id, number)
-    return Cancellation(payment.id, number, overdue.number, request)
+    request = cancel(payment.intent_id, payment.event_id, number)
+    return Cancellation(payment.id, number, left.number, request)
 
 
-async def call(processor: Processor, letting: Letting) -> Heard:
-    """Send the cancellation and return what was heard. Holds no transaction and no connection."""
-    verdict = await processor.send(letting.cancellation.request, again=True)
+async def call(processor: Processor, letting: Letting, clock: Clock) -> Heard:
+    """Send the cancellation, while the claim lasts, and return what was heard. Holds no transaction, no connection."""
+    verdict = await processor.send(
+        letting.cancellation.request, again=True, may_send=lambda: clock.now() < letting.claim.expires_at
+    )
     PROCESSOR_CALLS.labels("cancel", verdict.outcome.value).inc()
     return Heard(letting, verdict)
 
@@ -101,10 +114,7 @@ async def _record(pool: Pool, ids: Ids, heard: Sequence[Heard], now: datetime) -
     verdicts = {one.letting.cancellation.payment_id: one for one in heard}
     async with pool.acquire() as connection, connection.transaction():
         held = await payments.lock(connection, verdicts)
-        ended = [
-            (one.letting.cancellation, one.letting.claim, one.verdict.outcome is not AttemptHappening.UNKNOWN)
-            for one in heard
-        ]
+        ended = [(one.letting.cancellation, one.letting.claim, one.verdict.outcome not in _UNSETTLED) for one in heard]
         ours = await operations.settle(connection, ended, now)
         moved: dict[UUID, Advance] = {}
         for payment_id in ours:

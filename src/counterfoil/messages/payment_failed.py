@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum, unique
 from types import MappingProxyType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from counterfoil.domain.payment import Fact
 from counterfoil.domain.verdict import FailureReason
@@ -49,17 +49,22 @@ class PaymentFailed(FactMessage):
     @classmethod
     def of(cls, fact: Fact) -> Self:
         """Return the message that tells this fact."""
+        return cls(**cls.told(fact))
+
+    @classmethod
+    def told(cls, fact: Fact) -> dict[str, Any]:
+        """Return the fields by their names."""
         attempt = fact.payment.last_attempt
         assert attempt is not None, "a payment fails by an attempt"
         decline = attempt.decline
         assert decline is not None, "an attempt fails by a decline"
-        return cls(
+        return {
             **common(fact),
-            reason=REASONS[decline.reason],
-            failed_at=fact.at,
-            failure_reason=decline.reason,
-            failure_message=decline.message,
-            can_retry=decline.can_retry,
-            attempt_number=attempt.number,
-            max_attempts=attempt.number,
-        )
+            "reason": REASONS[decline.reason],
+            "failed_at": fact.at,
+            "failure_reason": decline.reason,
+            "failure_message": decline.message,
+            "can_retry": decline.can_retry,
+            "attempt_number": attempt.number,
+            "max_attempts": attempt.number,
+        }

@@ -1,5 +1,6 @@
 """What every processor offers, whoever it is."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum, unique
@@ -48,6 +49,11 @@ class Word:
     verdict: Verdict | None
 
 
+def always() -> bool:
+    """Return True: for who sends while nobody else could."""
+    return True
+
+
 class Processor(Protocol):
     """Somebody who moves money. None of its methods raises for what the processor answers: unknown is a verdict.
 
@@ -76,13 +82,14 @@ class Processor(Protocol):
     def cancellation(self, intent_id: str, event_id: str, number: int) -> Request:
         """Return the request to let a payment go; ``number`` counts such requests of one payment."""
 
-    async def send(self, request: Request, *, again: bool) -> Verdict:
-        """Send a stored request and return what was heard.
+    async def send(self, request: Request, *, again: bool, may_send: Callable[[], bool] = always) -> Verdict:
+        """Send a stored request and return what was heard; nothing is sent where it is too late by then.
 
         Args:
             request: as stored; its key and body are on record before this is called.
             again: whether an earlier send of it may have reached the processor, so that a refusal of *this* send proves
                 nothing about that one.
+            may_send: asked at the last moment before bytes leave; False where the right to send has ended.
         """
 
     async def look_up(self, intent_id: str) -> Verdict:

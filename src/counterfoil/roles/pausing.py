@@ -7,6 +7,7 @@ import structlog
 
 from counterfoil.domain.errors import Misconfigured
 from counterfoil.domain.verdict import Verdict
+from counterfoil.journey import reconcile
 from counterfoil.processors.port import Processor
 from counterfoil.roles.probes import Check
 from counterfoil.roles.world import World
@@ -30,8 +31,11 @@ class Pausing:
         self._world, self._processor = world, processor
 
     async def note(self, verdict: Verdict) -> None:
-        """Begin the pause where a verdict says that our key is refused."""
-        if not verdict.key_refused:
+        """Begin the pause where a verdict says that our key is refused, and it is refused altogether.
+
+        A 403 may be about one object only; that payment goes on by itself, and its alarm was raised.
+        """
+        if not verdict.key_refused or await self._processor.admits_us():
             return
         now = self._world.clock.now()
         reason = verdict.alarm or "the processor refuses our key"
@@ -41,12 +45,14 @@ class Pausing:
             alarm("processor", "paused", why=reason, reference=verdict.cause.reference)
 
     async def round(self) -> bool:
-        """Try whether the key is taken again, where it is our turn; there is never more to do."""
+        """Try whether the key is taken again, where it is our turn; show what fell into doubt meanwhile."""
         credential, now = self._processor.credential, self._world.clock.now()
         async with unavailable_when_down(), self._world.pool.acquire() as connection:
             paused = await pauses.current(connection, credential) is not None
             ours = paused and await pauses.take_probe(connection, credential, now, now + PROBE_EVERY)
         PAUSED.set(paused)
+        if paused:
+            await reconcile.show_doubt(self._world.pool, self._world.ids, credential, now)
         if ours and await self._processor.admits_us():
             async with unavailable_when_down(), self._world.pool.acquire() as connection:
                 since = await pauses.finish(connection, credential)

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from counterfoil.domain.request import Request
 from counterfoil.store import queries
-from counterfoil.store.payments import Claim
+from counterfoil.store.payment_rows import Claim
 from counterfoil.store.pool import Connection
 
 _SQL: Final = queries.load("operations")

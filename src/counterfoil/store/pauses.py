@@ -34,6 +34,12 @@ async def finish(connection: Connection, credential: str) -> datetime | None:
     return since
 
 
+async def oldest(connection: Connection) -> Pause | None:
+    """Return the pause that has lasted longest, whichever key it is of, if anything is paused."""
+    record = await connection.fetchrow(_SQL.oldest)
+    return None if record is None else Pause(record["since"], record["reason"])
+
+
 async def current(connection: Connection | Pool, credential: str) -> Pause | None:
     """Return the pause of a credential, if it is paused."""
     record = await connection.fetchrow(_SQL.current, credential)

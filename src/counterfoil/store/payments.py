@@ -2,33 +2,32 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 from counterfoil.domain.money import Money
 from counterfoil.domain.order import Mandate, Order
-from counterfoil.domain.payment import Advance, Attempt, CaptureMethod, Fact, Payment
+from counterfoil.domain.payment import Advance, CaptureMethod, Payment
 from counterfoil.domain.request import Request
 from counterfoil.domain.schedule import KEY_LIFE
-from counterfoil.domain.states import AttemptState, PaymentState
-from counterfoil.domain.verdict import Action, Decline, FailureReason, Settling
-from counterfoil.messages.spoken import message_of
 from counterfoil.runtime.ids import Ids
 from counterfoil.store import queries
+from counterfoil.store.payment_rows import (
+    Arrival,
+    Claim,
+    Held,
+    arrival_row,
+    attempt_row,
+    columns,
+    fact_row,
+    held,
+    payment_row,
+)
 from counterfoil.store.pool import Connection, Row
 
 _SQL: Final = queries.load("payments")
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """The right to work on an attempt until a time. What is recorded under an older fence changes nothing."""
-
-    owner: str
-    expires_at: datetime
-    fence: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +36,6 @@ class Claimant:
 
     name: str
     credential: str
-
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """A payment about to be: what was asked for, how it stands, the request to send, and who is about to send it."""
-
-    order: Order
-    advance: Advance
-    request: Request
-    livemode: bool
-    claim: Claim | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,32 +49,13 @@ class Further:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """What the store knows of an attempt beside its state."""
-
-    request: Request
-    fence: int
-    first_sent_at: datetime | None
-    last_sent_at: datetime | None
-    claim_expires_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """A payment as read, with what is kept of each attempt, in order."""
-
-    payment: Payment
-    kept: tuple[Kept, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Trace:
-    """By what a payment can be found at the processor: its name there, else when it was first and last sent."""
+    """By what a payment can be found at the processor: its name there, else between when it may have been made."""
 
     payment_id: UUID
     intent_id: str | None
     first_sent_at: datetime
-    last_sent_at: datetime
+    may_be_made_until: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +81,8 @@ async def insert(connection: Connection, arrivals: Sequence[Arrival], ids: Ids) 
 
     Left out is whose event is known already, and whose order has a live payment.
     """
-    rows = [_arrival_row(arrival, ids) for arrival in arrivals]
-    records = await connection.fetch(_SQL.insert_payments, *_columns(rows, 32))
+    rows = [arrival_row(arrival, ids) for arrival in arrivals]
+    records = await connection.fetch(_SQL.insert_payments, *columns(rows, 35))
     return {record["id"] for record in records}
 
 
@@ -148,9 +117,15 @@ async def lock_due_to_send(connection: Connection, now: datetime, most: int, cre
     return await lock(connection, [record["id"] for record in records])
 
 
-async def lock_overdue(connection: Connection, now: datetime, most: int, credential: str) -> dict[UUID, Held]:
-    """Return up to ``most`` locked payments whose customer's time is over; those held elsewhere not."""
-    records = await connection.fetch(_SQL.lock_overdue, now, most, credential)
+async def lock_to_let_go(connection: Connection, now: datetime, most: int, credential: str) -> dict[UUID, Held]:
+    """Return up to ``most`` locked payments that are to be let go at the processor; those held elsewhere not."""
+    records = await connection.fetch(_SQL.lock_to_let_go, now, most, credential)
+    return await lock(connection, [record["id"] for record in records])
+
+
+async def lock_doubtful(connection: Connection, since: datetime, most: int, credential: str) -> dict[UUID, Held]:
+    """Return up to ``most`` locked payments, unknown since then, that nobody looks at while a pause lasts."""
+    records = await connection.fetch(_SQL.lock_doubtful, since, most, credential)
     return await lock(connection, [record["id"] for record in records])
 
 
@@ -259,18 +234,18 @@ async def write(
     """
     if not advances:
         return
-    payments = [_payment_row(advance.payment) for advance in advances]
+    payments = [payment_row(advance.payment) for advance in advances]
     attempts = [
-        _attempt_row(advance.payment.id, attempt, released=(advance.payment.id, attempt.number) in released)
+        attempt_row(advance.payment.id, attempt, released=(advance.payment.id, attempt.number) in released)
         for advance in advances
         for attempt in advance.payment.attempts
     ]
-    facts = [_fact_row(fact, ids) for advance in advances for fact in advance.facts]
+    facts = [fact_row(fact, ids) for advance in advances for fact in advance.facts]
     await connection.execute(
         _SQL.write_payments,
-        *_columns(payments, 10),
-        *_columns(attempts, 17),
-        *_columns(facts, 9),
+        *columns(payments, 23),
+        *columns(attempts, 17),
+        *columns(facts, 9),
         now,
     )
 
@@ -281,152 +256,4 @@ async def _held(connection: Connection, query: str, payment_ids: Iterable[UUID])
     tried: dict[UUID, list[Row]] = {}
     for record in await connection.fetch(_SQL.attempts_of, wanted):
         tried.setdefault(record["payment_id"], []).append(record)
-    return {record["id"]: _payment(record, tried.get(record["id"], [])) for record in records}
-
-
-def _payment(record: Row, attempts: Sequence[Row]) -> Held:
-    payment = Payment(
-        id=record["id"],
-        order_id=record["order_id"],
-        event_id=record["event_id"],
-        money=Money(record["amount"], record["currency"]),
-        created_at=record["created_at"],
-        customer_id=record["customer_id"],
-        capture_method=CaptureMethod(record["capture_method"]),
-        state=PaymentState(record["state"]),
-        version=record["version"],
-        attempts=tuple(_attempt(attempt) for attempt in attempts),
-        intent_id=record["intent_id"],
-        amount_captured=record["amount_captured"],
-        screening=record["screening"],
-        retry_at=record["retry_at"],
-        cancel_requested_at=record["cancel_requested_at"],
-        next_check_at=record["next_check_at"],
-        checks=record["checks"],
-    )
-    kept = tuple(
-        Kept(
-            Request(attempt["idempotency_key"], attempt["request"]),
-            attempt["fence"],
-            attempt["first_sent_at"],
-            attempt["last_sent_at"],
-            attempt["claim_expires_at"],
-        )
-        for attempt in attempts
-    )
-    return Held(payment, kept)
-
-
-def _attempt(record: Row) -> Attempt:
-    decline = action = None
-    if record["decline_reason"] is not None:
-        reason = FailureReason(record["decline_reason"])
-        decline = Decline(reason, record["decline_code"], record["decline_message"], record["decline_can_retry"])
-    if record["action_url"] is not None:
-        action = Action(record["action_url"], record["action_expires_at"])
-    return Attempt(
-        number=record["number"],
-        state=AttemptState(record["state"]),
-        charge_id=record["charge_id"],
-        decline=decline,
-        action=action,
-        exposed=record["exposed"],
-        unknown_since=record["unknown_since"],
-        absent_since=record["absent_since"],
-        settling=Settling(record["settling"]),
-        may_appear_until=record["may_appear_until"],
-        expired_at=record["expired_at"],
-    )
-
-
-def _arrival_row(arrival: Arrival, ids: Ids) -> tuple[Any, ...]:
-    order, payment, request = arrival.order, arrival.advance.payment, arrival.request
-    (fact,) = arrival.advance.facts
-    mandate = json.dumps(asdict(order.mandate), default=datetime.isoformat) if order.mandate else None
-    return (
-        payment.id,
-        order.event_id,
-        order.order_id,
-        order.customer_id,
-        order.customer_email,
-        order.money.amount,
-        order.money.currency,
-        order.capture_method.value,
-        order.payment_method,
-        order.off_session,
-        mandate,
-        order.return_url,
-        order.locale,
-        json.dumps([asdict(item) for item in order.items]),
-        json.dumps(dict(order.metadata)),
-        order.fingerprint(),
-        arrival.livemode,
-        payment.created_at,
-        payment.state.value,
-        payment.next_check_at,
-        payment.attempts[0].state.value,
-        request.key,
-        request.body,
-        request.digest,
-        arrival.claim.owner if arrival.claim else None,
-        arrival.claim.expires_at if arrival.claim else None,
-        *_fact_row(fact, ids)[2:8],
-    )
-
-
-def _payment_row(payment: Payment) -> tuple[Any, ...]:
-    return (
-        payment.id,
-        payment.state.value,
-        payment.version,
-        payment.intent_id,
-        payment.amount_captured,
-        payment.screening,
-        payment.retry_at,
-        payment.cancel_requested_at,
-        payment.checks,
-        payment.next_check_at,
-    )
-
-
-def _attempt_row(payment_id: UUID, attempt: Attempt, *, released: bool) -> tuple[Any, ...]:
-    decline, action = attempt.decline, attempt.action
-    return (
-        payment_id,
-        attempt.number,
-        attempt.state.value,
-        attempt.charge_id,
-        decline.reason.value if decline else None,
-        decline.code if decline else None,
-        decline.message if decline else None,
-        decline.can_retry if decline else None,
-        action.url if action else None,
-        action.expires_at if action else None,
-        attempt.exposed,
-        attempt.unknown_since,
-        attempt.absent_since,
-        attempt.settling.value,
-        attempt.may_appear_until,
-        attempt.expired_at,
-        released,
-    )
-
-
-def _fact_row(fact: Fact, ids: Ids) -> tuple[Any, ...]:
-    message = message_of(fact)
-    return (
-        fact.payment.id,
-        fact.payment.version,
-        ids.new(),
-        fact.name.value,
-        message.schema_version,
-        message.wire(),
-        fact.cause.source.value,
-        fact.cause.reference,
-        fact.at,
-    )
-
-
-def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
-    """Return rows turned into columns: one array for each parameter of an ``unnest``."""
-    return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(width)]
+    return {record["id"]: held(record, tried.get(record["id"], [])) for record in records}

@@ -45,6 +45,19 @@ CREATE TABLE payments (
     next_check_at          timestamptz,
     updated_at             timestamptz NOT NULL,
 
+    stored_method          boolean     NOT NULL DEFAULT false,  -- whether it may be charged again without its customer
+    screening_mode         text        NOT NULL DEFAULT 'none', -- when a fraud verdict is waited for
+    fraud_decision         text,                   -- the first that decides; final
+    reviewing              boolean     NOT NULL DEFAULT false,  -- whether a person has to decide
+    decide_by              timestamptz,            -- until when a verdict or a person is waited for
+    hold_ends_at           timestamptz,            -- when a hold ends, an hour before the processor's own end
+    let_go_at              timestamptz,            -- when what is held, or waits for its customer, is let go
+    amount_to_capture      bigint,                 -- asked for; NULL while nothing is
+    cancel_reason          text,
+    dispute_status         text,
+    fee                    bigint,                 -- what the processor keeps, known late
+    fee_currency           text,
+
     CONSTRAINT payments_amount_is_positive CHECK (amount > 0),
     CONSTRAINT payments_currency_is_iso CHECK (currency ~ '^[A-Z]{3}$'),
     CONSTRAINT payments_capture_method_is_known CHECK (capture_method IN ('automatic', 'manual')),
@@ -57,7 +70,12 @@ CREATE TABLE payments (
     -- Promise 5: refunds never exceed what was captured.
     CONSTRAINT payments_refunds_within_captured CHECK (
         amount_refunded >= 0 AND amount_refund_reserved >= 0
-        AND amount_refunded + amount_refund_reserved <= amount_captured)
+        AND amount_refunded + amount_refund_reserved <= amount_captured),
+    CONSTRAINT payments_screening_mode_is_known CHECK (
+        screening_mode IN ('none', 'before_charge', 'before_capture')),
+    CONSTRAINT payments_fraud_decision_is_known CHECK (fraud_decision IN ('APPROVED', 'DECLINED')),
+    CONSTRAINT payments_dispute_status_is_known CHECK (dispute_status IN ('opened', 'won', 'lost')),
+    CONSTRAINT payments_capture_within_amount CHECK (amount_to_capture > 0 AND amount_to_capture <= amount)
 );
 
 -- The same order event twice is the same payment.
@@ -123,7 +141,7 @@ CREATE UNIQUE INDEX attempts_one_per_charge ON attempts (charge_id) WHERE charge
 
 
 -- ── Operations ──────────────────────────────────────────────────────────────────────────────────────────────────────
--- What else is asked of the processor about a payment it knows: to let it go. Like an attempt, each has its key, its bytes
+-- What else is asked of the processor about a payment it knows: to capture it, or to let it go. Like an attempt, each has its key, its bytes
 -- and the time of its first send on record before they leave, and is claimed under a fence.
 
 CREATE TABLE operations (
@@ -140,10 +158,11 @@ CREATE TABLE operations (
     first_sent_at    timestamptz NOT NULL,
     last_sent_at     timestamptz NOT NULL,
     settled_at       timestamptz,           -- when a definite answer came
+    amount           bigint,                -- to capture
 
     PRIMARY KEY (payment_id, kind, number),
     FOREIGN KEY (payment_id, attempt) REFERENCES attempts (payment_id, number),
-    CONSTRAINT operations_kind_is_known CHECK (kind IN ('cancel'))
+    CONSTRAINT operations_kind_is_known CHECK (kind IN ('cancel', 'capture'))
 );
 
 CREATE UNIQUE INDEX operations_one_per_key ON operations (idempotency_key);
@@ -289,6 +308,140 @@ CREATE TABLE quarantine (
     reason      text        NOT NULL,
     body        bytea       NOT NULL
 );
+
+
+-- ── Refunds ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+-- One row for each refund, ours or made elsewhere, with its key and request on record before they leave. What is asked for is
+-- reserved on the payment's row, under its lock, before anything is sent.
+
+CREATE TABLE refunds (
+    id               uuid        PRIMARY KEY,
+    payment_id       uuid        NOT NULL REFERENCES payments (id),
+    request_key      text,
+    processor_id     text,
+    amount           bigint      NOT NULL,
+    currency         text        NOT NULL,
+    reason           text,
+    state            text        NOT NULL,
+    failure_reason   text,
+    idempotency_key  text,
+    request          bytea,
+    request_hash     bytea,
+    claimed_by       text,
+    claim_expires_at timestamptz,
+    fence            bigint      NOT NULL DEFAULT 0,
+    first_sent_at    timestamptz,
+    last_sent_at     timestamptz,
+    settling         text        NOT NULL DEFAULT 'resend',
+    absent_since     timestamptz,
+    checks           integer     NOT NULL DEFAULT 0,
+    next_check_at    timestamptz,
+    created_at       timestamptz NOT NULL,
+    updated_at       timestamptz NOT NULL,
+
+    CONSTRAINT refunds_amount_is_positive CHECK (amount > 0),
+    CONSTRAINT refunds_state_is_known CHECK (state IN ('requested', 'pending', 'processed', 'failed')),
+    CONSTRAINT refunds_settling_is_known CHECK (settling IN ('resend', 'retry', 'ask', 'stop')),
+    CONSTRAINT refunds_open_has_next_check CHECK (next_check_at IS NOT NULL OR state IN ('processed', 'failed'))
+);
+
+CREATE INDEX refunds_by_payment ON refunds (payment_id, id);
+CREATE UNIQUE INDEX refunds_one_per_request ON refunds (payment_id, request_key) WHERE request_key IS NOT NULL;
+CREATE UNIQUE INDEX refunds_one_per_key ON refunds (idempotency_key) WHERE idempotency_key IS NOT NULL;
+CREATE UNIQUE INDEX refunds_one_per_processor_id ON refunds (processor_id) WHERE processor_id IS NOT NULL;
+CREATE INDEX refunds_due ON refunds (next_check_at) WHERE next_check_at IS NOT NULL;
+
+
+-- ── Disputes ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+-- A customer's bank takes the money back, or tries to. A debit that bounces after its success arrives as one.
+
+CREATE TABLE disputes (
+    id         text        PRIMARY KEY,
+    payment_id uuid        NOT NULL REFERENCES payments (id),
+    charge_id  text        NOT NULL,
+    status     text        NOT NULL,
+    reason     text,
+    amount     bigint      NOT NULL,
+    currency   text        NOT NULL,
+    withdrawn  boolean     NOT NULL DEFAULT false,
+    opened_at  timestamptz NOT NULL,
+    updated_at timestamptz NOT NULL,
+
+    CONSTRAINT disputes_status_is_known CHECK (status IN ('opened', 'won', 'lost'))
+);
+
+CREATE INDEX disputes_by_payment ON disputes (payment_id);
+
+
+-- ── Verdicts and cancellations that came early ─────────────────────────────────────────────────────────────────────────
+-- They may speak of a payment, or an order, that is not here yet; they are kept, and applied when it comes.
+
+CREATE TABLE fraud_checks (
+    payment_id  uuid        PRIMARY KEY,
+    decision    text        NOT NULL,
+    risk_score  integer     NOT NULL,
+    received_at timestamptz NOT NULL,
+
+    CONSTRAINT fraud_checks_decision_is_known CHECK (decision IN ('APPROVED', 'DECLINED', 'MANUAL_REVIEW'))
+);
+
+CREATE TABLE order_cancellations (
+    order_id    text        PRIMARY KEY,
+    reason      text        NOT NULL,
+    received_at timestamptz NOT NULL
+);
+
+
+-- ── Effects ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+-- What follows from a payment's end, once each: the receipt, word to the customer. Retried by itself; parked for a person.
+
+CREATE TABLE effects (
+    payment_id  uuid        NOT NULL REFERENCES payments (id),
+    kind        text        NOT NULL,
+    state       text        NOT NULL,
+    reason      text,
+    tries       integer     NOT NULL DEFAULT 0,
+    next_try_at timestamptz,
+    created_at  timestamptz NOT NULL,
+    ended_at    timestamptz,
+
+    PRIMARY KEY (payment_id, kind),
+    CONSTRAINT effects_kind_is_known CHECK (kind IN ('receipt', 'customer_notice')),
+    CONSTRAINT effects_state_is_known CHECK (state IN ('waiting', 'done', 'skipped', 'parked', 'dropped')),
+    CONSTRAINT effects_waiting_has_next_try CHECK ((next_try_at IS NOT NULL) = (state = 'waiting'))
+);
+
+CREATE INDEX effects_due ON effects (next_try_at) WHERE next_try_at IS NOT NULL;
+CREATE INDEX effects_parked ON effects (payment_id) WHERE state = 'parked';
+
+
+-- ── Customers ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+-- Which of our customers is which of the processor's.
+
+CREATE TABLE customers (
+    id               text        PRIMARY KEY,
+    processor_id     text        NOT NULL,
+    default_method   text,
+    updated_at       timestamptz NOT NULL
+);
+
+
+-- ── What reports read ──────────────────────────────────────────────────────────────────────────────────────────────────
+-- Fewer words than we have states, and kept apart from our tables, so that these may change.
+
+CREATE SCHEMA payment_database;
+
+CREATE VIEW payment_database.payments AS
+SELECT id, order_id, customer_id, amount, currency, amount_captured, amount_refunded, created_at, updated_at,
+       CASE WHEN state = 'succeeded' THEN 'SUCCEEDED'
+            WHEN state IN ('failed', 'canceled') THEN 'FAILED'
+            ELSE 'REQUESTED' END AS status
+  FROM public.payments;
+
+CREATE VIEW payment_database.refunds AS
+SELECT id, payment_id, amount, currency, reason, created_at, updated_at,
+       CASE state WHEN 'processed' THEN 'PROCESSED' WHEN 'failed' THEN 'FAILED' ELSE 'REQUESTED' END AS status
+  FROM public.refunds;
 
 
 -- ── Tokens ──────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -18,6 +18,7 @@ from counterfoil.domain.order import Order
 from counterfoil.domain.request import Request
 from counterfoil.domain.states import AttemptHappening
 from counterfoil.domain.verdict import Cause, Settling, Source, Verdict
+from counterfoil.processors.port import always
 from counterfoil.processors.stripe import notices, requests, verdicts
 from counterfoil.processors.stripe.requests import Call
 
@@ -114,13 +115,15 @@ class StripeProcessor:
         """Return the request to cancel an intent that nobody will complete."""
         return requests.cancel(intent_id, event_id, number)
 
-    async def send(self, request: Request, *, again: bool) -> Verdict:
-        """Send a stored request and return what was heard.
+    async def send(self, request: Request, *, again: bool, may_send: Callable[[], bool] = always) -> Verdict:
+        """Send a stored request and return what was heard; nothing is sent where it is too late by then.
 
         Where sending again could tell nothing more and the intent is known, it is asked about at once.
         """
         call = requests.call_of(request)
         async with self._slots:
+            if not may_send():  # a slot was long in coming, or the machine stood still
+                return verdicts.of_silence(Cause(Source.ANSWER, "not sent"), executed=again)
             try:
                 intent = await self._do(call, request.key)
             except Exception as error:  # noqa: BLE001 - after the first byte, whatever is no explicit answer is unknown

@@ -69,16 +69,21 @@ _MICRODEPOSITS_LIFE: Final = timedelta(days=10)
 
 
 def of_intent(intent: Mapping[str, Any], cause: Cause) -> Verdict:
-    """Return what a PaymentIntent says of its latest attempt."""
+    """Return what a PaymentIntent says of its latest attempt.
+
+    Its latest charge is that attempt's only where it moved, or moves, money: while a customer is awaited, and after a
+    refusal, it may still be the charge of the attempt before.
+    """
+    status = str(intent.get("status"))
+    charge_id = _id_of(intent.get("latest_charge")) if status in _CHARGED else None
     said = Verdict(
         AttemptHappening.UNKNOWN,
         cause,
         _id_of(intent),
-        _id_of(intent.get("latest_charge")),
+        charge_id,
         settling=Settling.ASK,
         currency=_currency(intent),
     )
-    status = str(intent.get("status"))
     if status not in _OUTCOMES:
         return replace(said, alarm="Stripe used a PaymentIntent status this version does not know")
     outcome = _OUTCOMES[status]
@@ -90,8 +95,7 @@ def of_intent(intent: Mapping[str, Any], cause: Cause) -> Verdict:
         error = intent.get("last_payment_error")
         if not error:  # made but never confirmed: nothing was tried, so nothing was declined
             return said
-        charge_id = _id_of(error.get("charge")) or said.charge_id
-        return replace(said, outcome=outcome, charge_id=charge_id, decline=_decline(error))
+        return replace(said, outcome=outcome, charge_id=_id_of(error.get("charge")), decline=_decline(error))
     return replace(said, outcome=outcome)
 
 
@@ -278,6 +282,8 @@ def _id_of(reference: Any) -> str | None:
 
 
 _PLAIN_DECLINES: Final = frozenset({"card_declined", "incorrect_cvc", "incorrect_number", "incorrect_zip"})
+
+_CHARGED: Final = frozenset({"succeeded", "requires_capture", "processing"})
 
 _OUTCOMES: Final[Mapping[str, AttemptHappening]] = MappingProxyType(
     {

@@ -19,7 +19,6 @@ from counterfoil.journey.authorize import Heard, Sending
 from counterfoil.journey.renew import Renewal
 from counterfoil.messages.another_method import AnotherMethod
 from counterfoil.processors.port import Processor
-from counterfoil.roles.pausing import Pausing
 from counterfoil.roles.world import World
 from counterfoil.runtime.batching import Batcher
 from counterfoil.runtime.metrics import BATCH_SIZE
@@ -76,7 +75,6 @@ class Charging:
             answer_seconds: how long an order may take to its answer, from its entry on.
         """
         self._world, self._processor, self._owner, self._stopping = world, processor, owner, stopping
-        self._pausing = Pausing(world, processor)
         self._answer_seconds = answer_seconds
         self._under_way: set[asyncio.Task[Payment]] = set()
         self._patience_ends = asyncio.create_task(self._grace())
@@ -141,11 +139,6 @@ class Charging:
         sending = Sending(payment_id, number, renewed.claim, request, again=False)
         return await self._authorized(renewed.payment, sending, began)
 
-    @property
-    def credential(self) -> str:
-        """The digest of the key that orders are sent with."""
-        return self._processor.credential
-
     async def drain(self) -> None:
         """Finish recording what was heard; a call still under way when the grace ends is left to the worker."""
         if self._under_way:
@@ -202,9 +195,8 @@ class Charging:
         return task.result() if task.done() else payment
 
     async def _authorize(self, payment: Payment, sending: Sending) -> Payment:
-        heard = await authorize.call(self._processor, sending)
+        heard = await authorize.call(self._processor, sending, self._world.clock)
         try:
-            await self._pausing.note(heard.verdict)
             return await self._recording.submit(heard)
         except Unavailable:
             # The order's row is durable, so it may be answered; the worker asks again when the claim expires.

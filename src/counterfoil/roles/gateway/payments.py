@@ -59,7 +59,7 @@ def mount(app: FastAPI, gateway: Gateway) -> None:
         wanted, now = payment_id_of(payment_id), gateway.world.clock.now()
         async with unavailable_when_down(), gateway.world.pool.acquire() as connection:
             held = (await payments.read(connection, [wanted])).get(wanted)
-            pause = await pauses.current(connection, gateway.charging.credential)
+            pause = await pauses.oldest(connection)
         if held is None:
             raise NotFound("payment")
         sends = [

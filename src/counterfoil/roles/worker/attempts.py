@@ -34,7 +34,7 @@ class Sends:
         return len(sendings) == free
 
     async def _send(self, sending: Sending) -> None:
-        heard = await authorize.call(self._bench.processor, sending)
+        heard = await authorize.call(self._bench.processor, sending, self._bench.world.clock)
         await self._bench.pausing.note(heard.verdict)
         await self._recorded.submit(heard)
 
@@ -83,17 +83,18 @@ class Lettings:
         self._bench = bench
 
     async def round(self) -> bool:
-        """Begin to let go what is due, unless some are under way; the next ones are begun when these have ended."""
+        """Begin to let go what is due; return whether there may be more to begin."""
         bench, world = self._bench, self._bench.world
-        if bench.busy(self.name):
+        if bench.busy(self.name) >= void.MOST_AT_ONCE:
             return False
-        lettings = await void.claim_due(world.pool, world.ids, bench.processor, bench.claimant, world.clock.now())
+        cancel = bench.processor.cancellation
+        lettings = await void.claim_due(world.pool, world.ids, cancel, bench.claimant, world.clock.now())
         for letting in lettings:
             bench.begin(self.name, letting.cancellation.payment_id, self._let_go(letting))
-        return False
+        return len(lettings) == void.MOST_AT_ONCE
 
     async def _let_go(self, letting: Letting) -> None:
         bench, world = self._bench, self._bench.world
-        heard = await void.call(bench.processor, letting)
+        heard = await void.call(bench.processor, letting, world.clock)
         await bench.pausing.note(heard.verdict)
         await void.record(world.pool, world.ids, [heard], world.clock.now())

@@ -1,14 +1,13 @@
 -- How unknown outcomes are learned, further attempts with another method, what is let go, and pauses.
 SET LOCAL lock_timeout = '2s';
 
-ALTER TABLE attempts ADD COLUMN payment_method text;
-UPDATE attempts AS a SET payment_method = p.payment_method FROM payments AS p WHERE p.id = a.payment_id;
-
+-- The check is validated by a later migration, which then holds up nobody.
 ALTER TABLE attempts
+    ADD COLUMN payment_method   text,
     ADD COLUMN settling         text NOT NULL DEFAULT 'resend',
     ADD COLUMN may_appear_until timestamptz,
     ADD COLUMN expired_at       timestamptz,
-    ADD CONSTRAINT attempts_settling_is_known CHECK (settling IN ('resend', 'retry', 'ask', 'stop'));
+    ADD CONSTRAINT attempts_settling_is_known CHECK (settling IN ('resend', 'retry', 'ask', 'stop')) NOT VALID;
 
 CREATE TABLE operations (
     payment_id       uuid        NOT NULL REFERENCES payments (id),

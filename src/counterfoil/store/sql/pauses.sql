@@ -16,3 +16,7 @@ DELETE FROM pauses WHERE credential = $1 RETURNING since;
 -- name: current
 -- Since when and why the credential $1 is paused, if it is. Takes no lock.
 SELECT since, reason FROM pauses WHERE credential = $1;
+
+-- name: oldest
+-- The pause that has lasted longest, whichever credential it is of. Takes no lock.
+SELECT since, reason FROM pauses ORDER BY since LIMIT 1;

@@ -8,20 +8,23 @@ WITH asked AS (
         $1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::text[], $8::text[], $9::text[],
         $10::boolean[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::bytea[], $17::boolean[],
         $18::timestamptz[], $19::text[], $20::timestamptz[], $21::text[], $22::text[], $23::bytea[], $24::bytea[],
-        $25::text[], $26::timestamptz[], $27::uuid[], $28::text[], $29::text[], $30::text[], $31::text[], $32::text[]
+        $25::text[], $26::timestamptz[], $27::uuid[], $28::text[], $29::text[], $30::text[], $31::text[], $32::text[],
+        $33::boolean[], $34::text[], $35::timestamptz[]
     ) AS t(
         id, event_id, order_id, customer_id, customer_email, amount, currency, capture_method, payment_method,
         off_session, mandate, return_url, locale, items, metadata, fingerprint, livemode,
         created_at, state, next_check_at, attempt_state, idempotency_key, request, request_hash,
-        claimed_by, claim_expires_at, fact_id, fact_name, schema_version, body, cause_source, cause_reference)
+        claimed_by, claim_expires_at, fact_id, fact_name, schema_version, body, cause_source, cause_reference,
+        stored_method, screening_mode, decide_by)
 ), new AS (
     INSERT INTO payments (
         id, event_id, order_id, customer_id, customer_email, amount, currency, capture_method, payment_method,
         off_session, mandate, return_url, locale, items, metadata, fingerprint, livemode,
-        created_at, state, version, next_check_at, updated_at)
+        created_at, state, version, next_check_at, updated_at, stored_method, screening_mode, decide_by, screening)
     SELECT id, event_id, order_id, customer_id, customer_email, amount, currency, capture_method, payment_method,
            off_session, mandate::jsonb, return_url, locale, items::jsonb, metadata::jsonb, fingerprint, livemode,
-           created_at, state, 1, next_check_at, created_at
+           created_at, state, 1, next_check_at, created_at, stored_method, screening_mode, decide_by,
+           decide_by IS NOT NULL
       FROM asked ORDER BY event_id
     ON CONFLICT DO NOTHING
     RETURNING id
@@ -55,21 +58,25 @@ SELECT order_id, id FROM payments WHERE order_id = ANY($1::text[]) AND owns_orde
 
 -- name: payments_by_id
 -- Payments as the domain knows them, by id. Takes no lock.
-SELECT id, event_id, order_id, customer_id, amount, currency, capture_method, created_at, state, version, intent_id,
-       amount_captured, screening, retry_at, cancel_requested_at, checks, next_check_at
+SELECT id, event_id, order_id, customer_id, amount, currency, capture_method, off_session, stored_method, created_at, state,
+       version, intent_id, amount_captured, amount_refunded, amount_refund_reserved, screening, screening_mode,
+       fraud_decision, reviewing, decide_by, hold_ends_at, let_go_at, amount_to_capture, retry_at, cancel_requested_at,
+       cancel_reason, disputed, dispute_status, fee, fee_currency, checks, next_check_at
   FROM payments WHERE id = ANY($1::uuid[]) ORDER BY id;
 
 -- name: lock_payments
 -- The same, each row locked until the transaction ends; always in the order of ids, so that no two of us deadlock.
-SELECT id, event_id, order_id, customer_id, amount, currency, capture_method, created_at, state, version, intent_id,
-       amount_captured, screening, retry_at, cancel_requested_at, checks, next_check_at
+SELECT id, event_id, order_id, customer_id, amount, currency, capture_method, off_session, stored_method, created_at, state,
+       version, intent_id, amount_captured, amount_refunded, amount_refund_reserved, screening, screening_mode,
+       fraud_decision, reviewing, decide_by, hold_ends_at, let_go_at, amount_to_capture, retry_at, cancel_requested_at,
+       cancel_reason, disputed, dispute_status, fee, fee_currency, checks, next_check_at
   FROM payments WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE;
 
 -- name: attempts_of
 -- All attempts of the payments $1, in order. The payment's row is what is locked; attempts need no lock of their own.
 SELECT payment_id, number, state, charge_id, decline_reason, decline_code, decline_message, decline_can_retry,
        action_url, action_expires_at, exposed, unknown_since, absent_since, settling, may_appear_until, expired_at,
-       idempotency_key, request, first_sent_at, last_sent_at, fence, claim_expires_at
+       idempotency_key, request, created_at, first_sent_at, last_sent_at, fence, claim_expires_at
   FROM attempts WHERE payment_id = ANY($1::uuid[]) ORDER BY payment_id, number;
 
 -- name: payments_by_intent
@@ -87,25 +94,33 @@ SELECT id FROM payments AS p
        SELECT FROM attempts AS a
         WHERE a.payment_id = p.id AND a.number = (SELECT max(number) FROM attempts WHERE payment_id = p.id)
           AND a.state IN ('queued', 'sent') AND a.settling IN ('resend', 'retry')
-          AND (p.intent_id IS NULL OR a.number > 1) AND NOT (a.exposed AND a.first_sent_at <= $3::timestamptz))
+          AND (p.intent_id IS NULL OR a.number > 1) AND NOT (a.exposed AND a.first_sent_at <= $3::timestamptz)
+          AND (a.claim_expires_at IS NULL OR a.claim_expires_at <= $1::timestamptz))
    AND NOT EXISTS (SELECT FROM pauses WHERE credential = $4::text)
  ORDER BY next_check_at LIMIT $2::int FOR UPDATE SKIP LOCKED;
 
--- name: lock_overdue
--- Up to $2 payments whose time has come at $1 and whose customer's time is over; none while the credential $3 is paused.
--- Locks each; rows another process holds are skipped.
+-- name: lock_to_let_go
+-- Up to $2 payments whose time has come at $1 and of which what is held, or waits for its customer, is to be let go; none
+-- while the credential $3 is paused. Locks each; rows another process holds are skipped.
 SELECT id FROM payments AS p
- WHERE next_check_at <= $1::timestamptz AND state = 'requires_action'
-   AND EXISTS (
-       SELECT FROM attempts AS a
-        WHERE a.payment_id = p.id AND a.state = 'requires_action' AND a.action_expires_at <= $1::timestamptz)
+ WHERE next_check_at <= $1::timestamptz AND let_go_at <= $1::timestamptz
+   AND state IN ('requires_action', 'authorized')
    AND NOT EXISTS (SELECT FROM pauses WHERE credential = $3::text)
  ORDER BY next_check_at LIMIT $2::int FOR UPDATE SKIP LOCKED;
 
+-- name: lock_doubtful
+-- Up to $2 payments shown as processing whose outcome has been unknown since $1 or longer, while the credential $3 is
+-- paused: nobody else looks at them then. Locks each; rows another process holds are skipped.
+SELECT id FROM payments AS p
+ WHERE next_check_at IS NOT NULL AND state = 'processing'
+   AND EXISTS (SELECT FROM attempts AS a WHERE a.payment_id = p.id AND a.unknown_since <= $1::timestamptz)
+   AND EXISTS (SELECT FROM pauses WHERE credential = $3::text)
+ ORDER BY id LIMIT $2::int FOR UPDATE SKIP LOCKED;
+
 -- name: claim_due_to_ask
--- Take up to $2 payments whose time has come at $1 and that neither `lock_due_to_send` nor `lock_overdue` would give;
--- nobody else takes them before $3. $4 and $5 are the deadline of keys and the credential, as there. Locks each; rows
--- another process holds are skipped.
+-- Take up to $2 payments whose time has come at $1 and that neither `lock_due_to_send` nor `lock_to_let_go` would give, nor
+-- anybody is sending; nobody else takes them before $3. $4 and $5 are the deadline of keys and the credential, as there.
+-- Locks each; rows another process holds are skipped.
 WITH due AS (
     SELECT id FROM payments AS p
      WHERE next_check_at <= $1::timestamptz
@@ -114,9 +129,9 @@ WITH due AS (
             WHERE a.payment_id = p.id AND a.number = (SELECT max(number) FROM attempts WHERE payment_id = p.id)
               AND a.state IN ('queued', 'sent') AND a.settling IN ('resend', 'retry')
               AND (p.intent_id IS NULL OR a.number > 1) AND NOT (a.exposed AND a.first_sent_at <= $4::timestamptz)))
-       AND NOT (state = 'requires_action' AND EXISTS (
-           SELECT FROM attempts AS a
-            WHERE a.payment_id = p.id AND a.state = 'requires_action' AND a.action_expires_at <= $1::timestamptz))
+       AND NOT EXISTS (
+           SELECT FROM attempts AS a WHERE a.payment_id = p.id AND a.claim_expires_at > $1::timestamptz)
+       AND NOT (state IN ('requires_action', 'authorized') AND let_go_at <= $1::timestamptz)
        AND NOT EXISTS (SELECT FROM pauses WHERE credential = $5::text)
      ORDER BY next_check_at LIMIT $2::int FOR UPDATE SKIP LOCKED
 )
@@ -125,7 +140,8 @@ UPDATE payments AS p SET next_check_at = $3::timestamptz
  WHERE p.id = due.id
 RETURNING p.id, p.intent_id,
           (SELECT min(first_sent_at) FROM attempts AS a WHERE a.payment_id = p.id) AS first_sent_at,
-          (SELECT max(last_sent_at) FROM attempts AS a WHERE a.payment_id = p.id) AS last_sent_at;
+          (SELECT max(greatest(last_sent_at, may_appear_until)) FROM attempts AS a WHERE a.payment_id = p.id)
+              AS may_be_made_until;
 
 -- name: order_of
 -- What the client wished of the payment $1, as it was accepted. Takes no lock.
@@ -165,17 +181,25 @@ RETURNING a.payment_id, a.number, a.fence;
 
 -- name: write_payments
 -- One write for each payment that moved: its row, its attempts, its new facts and their place in the outbox.
--- The payments' rows are locked already. Arrays $1–$10 are payments, $11–$27 attempts, $28–$36 facts, $37 the time.
+-- The payments' rows are locked already. Arrays $1–$23 are payments, $24–$40 attempts, $41–$49 facts, $50 the time.
 WITH moved AS (
     UPDATE payments AS p
        SET state = t.state, version = t.version, intent_id = t.intent_id, amount_captured = t.amount_captured,
-           screening = t.screening, retry_at = t.retry_at, cancel_requested_at = t.cancel_requested_at,
-           checks = t.checks, next_check_at = t.next_check_at, updated_at = $37::timestamptz,
+           amount_refunded = t.amount_refunded, amount_refund_reserved = t.amount_refund_reserved,
+           screening = t.screening, fraud_decision = t.fraud_decision, reviewing = t.reviewing, decide_by = t.decide_by,
+           hold_ends_at = t.hold_ends_at, let_go_at = t.let_go_at,
+           amount_to_capture = t.amount_to_capture, retry_at = t.retry_at,
+           cancel_requested_at = t.cancel_requested_at, cancel_reason = t.cancel_reason, disputed = t.disputed,
+           dispute_status = t.dispute_status, fee = t.fee, fee_currency = t.fee_currency, checks = t.checks,
+           next_check_at = t.next_check_at, updated_at = $50::timestamptz,
            owns_order = p.owns_order AND t.state NOT IN ('failed', 'canceled')
-      FROM unnest($1::uuid[], $2::text[], $3::int[], $4::text[], $5::bigint[], $6::boolean[], $7::timestamptz[],
-                  $8::timestamptz[], $9::int[], $10::timestamptz[])
-           AS t(id, state, version, intent_id, amount_captured, screening, retry_at, cancel_requested_at, checks,
-                next_check_at)
+      FROM unnest($1::uuid[], $2::text[], $3::int[], $4::text[], $5::bigint[], $6::bigint[], $7::bigint[],
+                  $8::boolean[], $9::text[], $10::boolean[], $11::timestamptz[], $12::timestamptz[], $13::timestamptz[], $14::bigint[],
+                  $15::timestamptz[], $16::timestamptz[], $17::text[], $18::boolean[], $19::text[], $20::bigint[],
+                  $21::text[], $22::int[], $23::timestamptz[])
+           AS t(id, state, version, intent_id, amount_captured, amount_refunded, amount_refund_reserved, screening,
+                fraud_decision, reviewing, decide_by, hold_ends_at, let_go_at, amount_to_capture, retry_at, cancel_requested_at,
+                cancel_reason, disputed, dispute_status, fee, fee_currency, checks, next_check_at)
      WHERE p.id = t.id
 ), tried AS (
     UPDATE attempts AS a
@@ -186,9 +210,9 @@ WITH moved AS (
            expired_at = t.expired_at,
            claimed_by = CASE WHEN t.released THEN NULL ELSE a.claimed_by END,
            claim_expires_at = CASE WHEN t.released THEN NULL ELSE a.claim_expires_at END
-      FROM unnest($11::uuid[], $12::int[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[],
-                  $18::boolean[], $19::text[], $20::timestamptz[], $21::boolean[], $22::timestamptz[],
-                  $23::timestamptz[], $24::text[], $25::timestamptz[], $26::timestamptz[], $27::boolean[])
+      FROM unnest($24::uuid[], $25::int[], $26::text[], $27::text[], $28::text[], $29::text[], $30::text[],
+                  $31::boolean[], $32::text[], $33::timestamptz[], $34::boolean[], $35::timestamptz[],
+                  $36::timestamptz[], $37::text[], $38::timestamptz[], $39::timestamptz[], $40::boolean[])
            AS t(payment_id, number, state, charge_id, decline_reason, decline_code, decline_message,
                 decline_can_retry, action_url, action_expires_at, exposed, unknown_since, absent_since, settling,
                 may_appear_until, expired_at, released)
@@ -197,8 +221,8 @@ WITH moved AS (
     INSERT INTO facts (
         payment_id, version, id, name, schema_version, body, cause_source, cause_reference, occurred_at)
     SELECT payment_id, version, id, name, schema_version, body::jsonb, cause_source, cause_reference, occurred_at
-      FROM unnest($28::uuid[], $29::int[], $30::uuid[], $31::text[], $32::text[], $33::text[], $34::text[],
-                  $35::text[], $36::timestamptz[])
+      FROM unnest($41::uuid[], $42::int[], $43::uuid[], $44::text[], $45::text[], $46::text[], $47::text[],
+                  $48::text[], $49::timestamptz[])
            AS t(payment_id, version, id, name, schema_version, body, cause_source, cause_reference, occurred_at)
 )
-INSERT INTO outbox (payment_id, version) SELECT * FROM unnest($28::uuid[], $29::int[]);
+INSERT INTO outbox (payment_id, version) SELECT * FROM unnest($41::uuid[], $42::int[]);
