@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
 import pytest_asyncio
@@ -16,11 +17,12 @@ from tests.orders import Shop, claimant, order
 
 from counterfoil.domain.payment import Payment
 from counterfoil.domain.schedule import ABSENCE_PROOF, DOUBT_AFTER, KEY_LIFE, LATE_EFFECT, wait_before
-from counterfoil.domain.states import AttemptState, PaymentState
+from counterfoil.domain.states import AttemptHappening, AttemptState, PaymentState
 from counterfoil.domain.verdict import Settling
 from counterfoil.journey import authorize, reconcile
 from counterfoil.processors.stripe.client import StripeProcessor
 from counterfoil.runtime.ids import Ids
+from counterfoil.store import pauses
 from counterfoil.store.pool import Pool
 
 CREATE, LIST, RETRIEVE = "POST /v1/payment_intents", "GET /v1/payment_intents", "GET /v1/payment_intents/pi_1"
@@ -270,3 +272,40 @@ async def test_a_further_attempt_asks_the_intent_at_once(shop: Shop, peer: Peer,
     verdict = await shop.stripe.send(request, again=False)
     assert peer.seen == ["POST /v1/payment_intents/pi_1/confirm", RETRIEVE]
     assert verdict.amount_captured == 1999
+
+
+async def test_what_a_500_did_hours_later_is_found_by_when_it_may_have_been_made(shop: Shop, peer: Peer) -> None:
+    """The list is read up to the end of the time in which Stripe may still carry it out, and not of the send."""
+    payment, _ = await send(shop, peer, await shop.sending(order()), refusal(500, "api_error"))
+    await one_round(shop, peer)
+    (asked,) = [one for one in peer.asked if one.method == "GET"]
+    window = dict(parse_qsl(asked.path.partition("?")[2]))
+    assert int(window["created[lte]"]) >= (payment.created_at + LATE_EFFECT).timestamp()
+
+
+async def test_a_key_known_for_another_request_is_never_taken_for_unused(shop: Shop, peer: Peer) -> None:
+    """However often nothing of ours is listed: what the key did is not known, so it stays in doubt."""
+    payment, _ = await send(shop, peer, await shop.sending(order()), refusal(400, "idempotency_error"))
+    for _ in range(20):
+        assert await one_round(shop, peer) == [LIST]
+        shop.clock.advance(await wait(shop))
+    assert await shop.state(payment) == "in_doubt"
+
+
+async def test_who_thaws_after_the_claim_sends_nothing(shop: Shop, peer: Peer) -> None:
+    """The key may be forgotten by then, and the POST would be a new charge."""
+    sending = await shop.sending(order())
+    shop.clock.advance(sending.claim.expires_at - shop.clock.now())
+    heard = await authorize.call(shop.stripe, sending, shop.clock)
+    assert (peer.seen, heard.verdict.outcome) == ([], AttemptHappening.UNKNOWN)
+
+
+async def test_doubt_is_shown_although_a_pause_lasts(shop: Shop, peer: Peer) -> None:
+    """While our key is refused nobody is asked, and yet an unknown outcome is in doubt after a quarter of an hour."""
+    payment, _ = await send(shop, peer, await shop.sending(order()), Silence.RESET)
+    now = shop.clock.advance(DOUBT_AFTER)
+    async with shop.pool.acquire() as connection:
+        await pauses.begin(connection, claimant().credential, "refused", now, now)
+    assert await one_round(shop, peer) == []
+    await reconcile.show_doubt(shop.pool, shop.ids, claimant().credential, now)
+    assert await shop.state(payment) == "in_doubt"
