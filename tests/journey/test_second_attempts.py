@@ -8,7 +8,7 @@ import pytest
 from tests.journey.test_conclude import keep
 from tests.orders import Shop, claimant, order
 
-from counterfoil.domain.errors import WrongState
+from counterfoil.domain.errors import InProgress
 from counterfoil.domain.hearing import NEVER_ARRIVED, give_up, hear
 from counterfoil.domain.payment import Payment
 from counterfoil.domain.schedule import LOOK_UPS_AFTER, NEVER_SENT_FOR
@@ -111,7 +111,7 @@ async def test_news_between_finding_and_adding_refuses_the_attempt(shop: Shop) -
     found = await renew.find(shop.pool, accepted.id)
     request = await shop.stripe.request_again(accepted.id, None, 2, found.order)
     await put(shop, accepted, Verdict(AttemptHappening.CANCELED, Cause(Source.NOTICE, "evt"), "pi_late"))
-    with pytest.raises(WrongState):
+    with pytest.raises(InProgress):
         await renew.run(shop.pool, shop.ids, Renewal(found.payment, "pm_card_visa", request, "t"), shop.clock.now())
 
 

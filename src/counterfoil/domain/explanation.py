@@ -4,12 +4,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
+from urllib.parse import urlsplit
 
 from counterfoil.domain.money import Money
 from counterfoil.domain.payment import Attempt, Payment
 from counterfoil.domain.schedule import ABSENCE_PROOF, DOUBT_AFTER, KEY_LIFE
 from counterfoil.domain.states import AttemptState, PaymentState
-from counterfoil.domain.verdict import Settling
+from counterfoil.domain.verdict import Action, Settling
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ def _known(payment: Payment, attempt: Attempt, sent: Sends) -> Iterator[str]:
         case AttemptState.SENT if not attempt.exposed:
             yield f"{name} was certainly not carried out so far: the processor turned it away, or was not reached."
         case AttemptState.REQUIRES_ACTION if attempt.action is not None:
-            yield f"The processor waits for the customer, at {attempt.action.url or 'an address it did not name'}."
+            yield from _waiting(attempt, attempt.action)
         case AttemptState.PROCESSING:
             yield "The processor took it and waits for the bank."
         case AttemptState.AUTHORIZED:
@@ -94,6 +95,14 @@ def _known(payment: Payment, attempt: Attempt, sent: Sends) -> Iterator[str]:
         case AttemptState.CAPTURED:
             captured = Money(payment.amount_captured, payment.money.currency)
             yield f"{name} took {captured.format()} with the charge {attempt.charge_id}."
+
+
+def _waiting(attempt: Attempt, action: Action) -> Iterator[str]:
+    # Whoever has the whole address acts as the customer, and a sentence is passed on: the host is enough.
+    place = urlsplit(action.url).hostname or "an address it did not name"
+    yield f"The processor waits for the customer, at {place}."
+    if attempt.expired_at is not None:
+        yield f"The customer's time was over {_time(attempt.expired_at)}; since then it is being canceled."
 
 
 def _unknown(attempt: Attempt) -> Iterator[str]:

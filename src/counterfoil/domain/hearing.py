@@ -95,8 +95,8 @@ def _learned(attempt: Attempt, verdict: Verdict, now: datetime) -> Attempt:
     known = replace(attempt, charge_id=attempt.charge_id or verdict.charge_id)
     if verdict.outcome is AttemptHappening.UNKNOWN and verdict.cause.source is Source.ANSWER:
         known = replace(known, settling=verdict.settling if attempt.state in UNHEARD else known.settling)
-    if verdict.lingers:
-        known = replace(known, may_appear_until=now + LATE_EFFECT)
+    if verdict.lingers:  # from now on, whatever was not to be seen before
+        known = replace(known, may_appear_until=now + LATE_EFFECT, absent_since=None)
     if not verdict.executed:
         known = replace(known, exposed=False, unknown_since=None)
     if verdict.absent and (known.may_appear_until is None or now >= known.may_appear_until):

@@ -10,6 +10,7 @@ from counterfoil.domain.facts import FactName
 from counterfoil.domain.money import Money
 from counterfoil.domain.states import (
     MOVED_MONEY,
+    AttemptHappening,
     AttemptState,
     PaymentState,
 )
@@ -159,14 +160,18 @@ class Payment:
                     return earlier
         return self.owner_of(verdict.charge_id, money=verdict.outcome in MOVED_MONEY)
 
-    def may_mistake(self, verdict: Verdict) -> bool:
-        """Return whether a refusal without a charge may be an earlier attempt's, while the last awaits its customer.
+    def may_be_old(self, verdict: Verdict) -> bool:
+        """Return whether what a notice says may be of an earlier attempt as well as of the last one, which is open.
 
-        It may be kept back or told twice; only the processor's present word tells whose it is.
+        A notice may come days late, and one without a charge carries nothing that tells attempts apart. The processor
+        can: it knows how the last one stands now.
         """
         last = self.last_attempt
-        awaited = last is not None and last.number > 1 and last.state is AttemptState.REQUIRES_ACTION
-        return awaited and verdict.decline is not None and verdict.charge_id is None
+        if verdict.charge_id is not None or last is None or last.number == 1:
+            return False
+        if verdict.outcome is AttemptHappening.ACTION:
+            return last.state in UNHEARD
+        return verdict.outcome is AttemptHappening.DECLINED and last.state in UNDER_WAY
 
     def to_let_go(self, now: datetime) -> Attempt | None:
         """Return the attempt whose hold, or whose wait for the customer, is to end by now; None where there is none."""
@@ -256,3 +261,6 @@ UNHEARD: Final = frozenset({AttemptState.QUEUED, AttemptState.SENT})
 
 HELD_OR_AWAITED: Final = frozenset({AttemptState.REQUIRES_ACTION, AttemptState.AUTHORIZED})
 """Where an attempt can be let go at the processor."""
+
+UNDER_WAY: Final = frozenset({AttemptState.REQUIRES_ACTION, AttemptState.PROCESSING, AttemptState.AUTHORIZED})
+"""Where an attempt is known to have begun, and has not ended."""

@@ -56,6 +56,11 @@ ACTION_LIFE: Final = timedelta(hours=24)
 own payment pages stay open. Then the payment is let go, and its order may be paid anew."""
 
 
+MOST_NUMBERED: Final = 99
+"""Attempts, captures and cancellations of one payment are numbered up to here, in two digits of their keys; nobody
+tries a hundred cards."""
+
+
 def wait_before(settling: Settling, looks: int, payment_id: UUID) -> timedelta:
     """Return how long to wait before an open payment is looked at again.
 

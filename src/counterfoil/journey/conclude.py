@@ -12,7 +12,7 @@ import structlog
 from counterfoil.domain.acting import ask_soon
 from counterfoil.domain.hearing import hear
 from counterfoil.domain.payment import Advance
-from counterfoil.domain.states import AttemptState, PaymentState
+from counterfoil.domain.states import AttemptState
 from counterfoil.processors.port import NotAnEvent, NoticeReader, Silence, Word
 from counterfoil.runtime.alarms import alarm
 from counterfoil.runtime.ids import Ids
@@ -140,10 +140,10 @@ def _hear(notice: Taken, word: Word, so_far: Advance, batch: _Batch, now: dateti
         alarm("conclude", "impostor", event_id=notice.id.event_id, payment_id=str(payment.id))
         why = "its metadata names a payment that belongs to another intent"
         return Settled(notice.id, NoticeState.PARKED, why, payment.id)
-    if word.verdict is None or payment.may_mistake(word.verdict):
+    if word.verdict is None or payment.may_be_old(word.verdict):
         batch.moved[payment.id] = Advance(ask_soon(payment, word.intent_id, now).payment, so_far.facts)
-        older = "may be about an earlier attempt" if word.verdict is not None else "written in another API version"
-        return Settled(notice.id, NoticeState.DONE, f"{older}: its object is asked for", payment.id)
+        unclear = "written in another API version" if word.verdict is None else "perhaps of an earlier attempt"
+        return Settled(notice.id, NoticeState.DONE, f"{unclear}: its object is asked for", payment.id)
     attempt = payment.about(word.verdict)
     if attempt is None:
         return Settled(notice.id, NoticeState.DONE, "about a charge that no attempt owns", payment.id)
@@ -154,7 +154,7 @@ def _hear(notice: Taken, word: Word, so_far: Advance, batch: _Batch, now: dateti
     advance = hear(payment, attempt.number, word.verdict, now)
     if advance.alarm is not None:
         alarm("conclude", "contradiction", event_id=notice.id.event_id, payment_id=str(payment.id), why=advance.alarm)
-        if advance.payment.state is not PaymentState.SUCCEEDED:
+        if word.verdict.currency not in (None, payment.money.currency):
             return Settled(notice.id, NoticeState.PARKED, advance.alarm, payment.id)
     batch.moved[payment.id] = Advance(advance.payment, so_far.facts + advance.facts)
     return Settled(notice.id, NoticeState.DONE, None, payment.id)

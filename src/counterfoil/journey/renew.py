@@ -8,20 +8,17 @@ from uuid import UUID
 import asyncpg
 
 from counterfoil.domain.acting import try_again
-from counterfoil.domain.errors import NotFound, OrderHasPayment, WrongState
+from counterfoil.domain.errors import InProgress, NotFound, OrderHasPayment, WrongState
 from counterfoil.domain.order import Order
 from counterfoil.domain.payment import Payment
 from counterfoil.domain.request import Request
-from counterfoil.domain.schedule import CLAIM
+from counterfoil.domain.schedule import CLAIM, MOST_NUMBERED
 from counterfoil.domain.states import PaymentState
 from counterfoil.runtime.ids import Ids
 from counterfoil.store import payments
 from counterfoil.store.payment_rows import Claim
 from counterfoil.store.payments import Further
 from counterfoil.store.pool import Pool, unavailable_when_down
-
-MOST_ATTEMPTS: Final = 99
-"""Two digits are what may be appended to a key; nobody tries a hundred cards."""
 
 ONE_LIVE_PER_ORDER: Final = "payments_one_live_per_order"
 """The index that refuses a second live payment of an order."""
@@ -76,6 +73,7 @@ async def run(pool: Pool, ids: Ids, renewal: Renewal, now: datetime) -> Renewed:
     Raises:
         WrongState: somebody else was faster: it is being tried again already, or its money came late.
         OrderHasPayment: the order is being paid by another payment by now.
+        InProgress: it changed in this moment in a way that the request does not know of; a new request may go.
         Unavailable: the store does not answer; nothing was added.
     """
     order_id, payment_id = renewal.payment.order_id, renewal.payment.id
@@ -85,9 +83,10 @@ async def run(pool: Pool, ids: Ids, renewal: Renewal, now: datetime) -> Renewed:
             async with connection.transaction():
                 payment = (await payments.lock(connection, [payment_id]))[payment_id].payment
                 _demand_renewable(payment)
-                found = renewal.payment
-                if (len(payment.attempts), payment.intent_id) != (len(found.attempts), found.intent_id):
-                    raise WrongState(payment.state, "tried again by two, or while news of it comes in")
+                if len(payment.attempts) != len(renewal.payment.attempts):
+                    raise WrongState(payment.state, "tried again at the same time by two")
+                if payment.intent_id != renewal.payment.intent_id:  # the request would make a second one
+                    raise InProgress
                 advance = try_again(payment, now)
                 further = Further(advance.payment, renewal.payment_method, renewal.request, claim)
                 await payments.add_attempt(connection, further, now)
@@ -96,7 +95,8 @@ async def run(pool: Pool, ids: Ids, renewal: Renewal, now: datetime) -> Renewed:
             if error.constraint_name != ONE_LIVE_PER_ORDER:
                 raise
             rival = (await payments.live_orders(connection, [order_id])).get(order_id)
-            raise OrderHasPayment(str(rival or payment_id)) from None
+            # The rival may have ended between our two statements: then the order is free, and asking again succeeds.
+            raise (InProgress() if rival is None else OrderHasPayment(str(rival))) from None
     return Renewed(advance.payment, claim)
 
 
@@ -106,5 +106,5 @@ def _demand_renewable(payment: Payment) -> None:
     last = payment.last_attempt
     if last is not None and last.decline is not None and not last.decline.can_retry:
         raise WrongState(payment.state, f"tried again after {last.decline.code}")
-    if len(payment.attempts) >= MOST_ATTEMPTS:
+    if len(payment.attempts) >= MOST_NUMBERED:
         raise WrongState(payment.state, "tried once more")

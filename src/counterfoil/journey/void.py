@@ -13,7 +13,7 @@ from counterfoil.domain.acting import expire
 from counterfoil.domain.hearing import answered
 from counterfoil.domain.payment import Advance
 from counterfoil.domain.request import Request
-from counterfoil.domain.schedule import CLAIM, KEY_LIFE
+from counterfoil.domain.schedule import CLAIM, KEY_LIFE, MOST_NUMBERED
 from counterfoil.domain.states import AttemptHappening
 from counterfoil.domain.verdict import Verdict
 from counterfoil.processors.port import Processor
@@ -30,10 +30,6 @@ from counterfoil.store.pool import RIVALRY, Pool, unavailable_when_down
 
 MOST_AT_ONCE: Final = 50
 """Cancellations that are begun together."""
-
-
-_UNSETTLED: Final = frozenset({AttemptHappening.UNKNOWN, AttemptHappening.ACTION, AttemptHappening.AUTHORIZED})
-"""What is heard where the payment was not let go yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +61,8 @@ async def claim_due(
 ) -> list[Letting]:
     """Claim payments that are to be let go; return what to send for each.
 
-    The same request goes again under the same key while that is young enough; later a new one may, for to cancel twice
+    The same request goes again under the same key until it is answered, while that is young enough. After a definite
+    answer that ended nothing the same key would only give it again; then, as later, a new one goes, for to cancel twice
     does no more than to cancel once. Nothing is claimed while the claimant's key is paused.
     """
     async with unavailable_when_down(), pool.acquire() as connection, connection.transaction():
@@ -84,9 +81,9 @@ def _cancellation(held: Held, before: Sent | None, cancel: Cancelling, now: date
     payment, left = held.payment, held.payment.to_let_go(now)
     assert left is not None, "it was taken because it is to be let go"
     assert payment.intent_id is not None, "the processor told its name when it asked for the customer"
-    if before is not None and now - before.first_sent_at < KEY_LIFE:
+    if before is not None and not before.settled and now - before.first_sent_at < KEY_LIFE:
         return Cancellation(payment.id, before.number, left.number, before.request)
-    number = before.number + 1 if before is not None else 1
+    number = min(before.number + 1, MOST_NUMBERED) if before is not None else 1
     request = cancel(payment.intent_id, payment.event_id, number)
     return Cancellation(payment.id, number, left.number, request)
 
@@ -114,7 +111,10 @@ async def _record(pool: Pool, ids: Ids, heard: Sequence[Heard], now: datetime) -
     verdicts = {one.letting.cancellation.payment_id: one for one in heard}
     async with pool.acquire() as connection, connection.transaction():
         held = await payments.lock(connection, verdicts)
-        ended = [(one.letting.cancellation, one.letting.claim, one.verdict.outcome not in _UNSETTLED) for one in heard]
+        ended = [
+            (one.letting.cancellation, one.letting.claim, one.verdict.outcome is not AttemptHappening.UNKNOWN)
+            for one in heard
+        ]
         ours = await operations.settle(connection, ended, now)
         moved: dict[UUID, Advance] = {}
         for payment_id in ours:

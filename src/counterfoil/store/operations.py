@@ -26,11 +26,12 @@ class Cancellation:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A cancellation as it was sent before."""
+    """A cancellation as it was sent before; ``settled`` once a definite answer to it came."""
 
     number: int
     request: Request
     first_sent_at: datetime
+    settled: bool
 
 
 async def latest(connection: Connection, payment_ids: Iterable[UUID]) -> dict[UUID, Sent]:
@@ -38,7 +39,10 @@ async def latest(connection: Connection, payment_ids: Iterable[UUID]) -> dict[UU
     records = await connection.fetch(_SQL.latest, list(payment_ids))
     return {
         record["payment_id"]: Sent(
-            record["number"], Request(record["idempotency_key"], record["request"]), record["first_sent_at"]
+            number=record["number"],
+            request=Request(record["idempotency_key"], record["request"]),
+            first_sent_at=record["first_sent_at"],
+            settled=record["settled_at"] is not None,
         )
         for record in records
     }

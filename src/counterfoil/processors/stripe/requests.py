@@ -14,6 +14,7 @@ from uuid import UUID
 
 from counterfoil.domain.order import Mandate, Order
 from counterfoil.domain.request import Request
+from counterfoil.domain.schedule import MOST_NUMBERED
 
 API_VERSION: Final = "2024-06-20"
 """Sent with every call; the line of the SDK that we use is pinned to it, and so are the shapes we read."""
@@ -21,9 +22,6 @@ API_VERSION: Final = "2024-06-20"
 LONGEST_KEY: Final = 200
 """Stripe takes keys of up to 255 characters; the rest is room for what is appended (``:capture:1``, ``:refund:…``)."""
 
-
-MOST_NUMBERED: Final = 99
-"""Attempts, captures and cancellations of one payment are numbered up to here; nobody tries a hundred cards."""
 
 _HASHED: Final = "sha256:"
 

@@ -181,7 +181,11 @@ def of_refused_cancellation(status: int, error: Mapping[str, Any], cause: Cause)
     That the request is wrong says nothing of the attempt, so it ends none; it raises an alarm.
     """
     verdict = of_refusal(status, error, cause, again=True)
-    return verdict if verdict.decline is None else of_silence(cause, settling=Settling.ASK, alarm=verdict.alarm)
+    if verdict.decline is not None:
+        return of_silence(cause, settling=Settling.ASK)
+    # A method that is at fault may be the customer's; there is none in this request.
+    odd = _text(error.get("code")) in _METHOD_ERRORS
+    return replace(verdict, alarm=f"Stripe cannot cancel the payment ({error['code']})") if odd else verdict
 
 
 def _of_invalid(kind: str | None, error: Mapping[str, Any], cause: Cause, *, again: bool) -> Verdict:

@@ -2,7 +2,8 @@
 
 -- name: latest
 -- The last cancellation of each of the payments $1, if it has one. The payment's row is what is locked.
-SELECT DISTINCT ON (payment_id) payment_id, number, idempotency_key, request, first_sent_at
+SELECT DISTINCT ON (payment_id) payment_id, number, idempotency_key, request, first_sent_at,
+       settled_at
   FROM operations WHERE payment_id = ANY($1::uuid[]) AND kind = 'cancel' ORDER BY payment_id, number DESC;
 
 -- name: claim
