@@ -33,6 +33,16 @@ FAILED = {
     "failure_message": "Your card was declined.",
     "can_retry": True,
 }
+EXPLAINED: dict[str, Any] = {
+    "payment_id": "0199-a",
+    "status": "in_doubt",
+    "known": ["Attempt 1 was sent."],
+    "unknown": ["Whether attempt 1 took money."],
+    "ahead": [
+        {"at": None, "what": "A person acts."},
+        {"at": CREATED, "what": "The same request is sent again."},
+    ],
+}
 PROBLEM = "application/problem+json"
 
 
@@ -254,3 +264,130 @@ def test_list_is_a_table(counterfoil: Command, peer: Peer) -> None:
     assert header.split() == ["created", "payment", "order", "amount", "status", "reason"]
     assert row.endswith("0199-a   order-1  19.99 EUR  failed  Your card was declined. (generic_decline)")
     assert [path for _, path, _ in peer.asked] == ["/payments?limit=20&status=failed"]
+
+
+def test_explain_says_what_is_known_what_is_not_and_what_is_ahead(counterfoil: Command, peer: Peer) -> None:
+    """Three lists under their titles; what has a time begins with it, in the time of this machine."""
+    peer.replies["/payments/0199-a"] = [Reply({**SUCCEEDED, "status": "in_doubt"})]
+    peer.replies["/payments/0199-a/explanation"] = [Reply(EXPLAINED)]
+    done = counterfoil("explain", "0199-a", settings=peer.settings)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [
+        "19.99 EUR is in_doubt",
+        "",
+        "What is known",
+        "  Attempt 1 was sent.",
+        "",
+        "What is not known",
+        "  Whether attempt 1 took money.",
+        "",
+        "What happens next",
+        "  A person acts.",
+        "  2026-01-02 03:04:05  The same request is sent again.",
+    ]
+
+
+def test_explain_of_what_is_final_says_that_nothing_is_open(counterfoil: Command, peer: Peer) -> None:
+    """An order's id will do, and an empty list is a sentence."""
+    final = {"at": None, "what": "Nothing: it is final."}
+    peer.replies["/orders/order-1/payment"] = [Reply(SUCCEEDED)]
+    peer.replies["/payments/0199-a/explanation"] = [
+        Reply({**EXPLAINED, "status": "succeeded", "unknown": [], "ahead": [final]})
+    ]
+    done = counterfoil("explain", "order-1", settings=peer.settings)
+    assert done.returncode == 0
+    assert "\nWhat is not known\n  Nothing is left open.\n" in done.stdout
+    assert done.stdout.endswith("\nWhat happens next\n  Nothing: it is final.\n")
+
+
+def test_explain_as_json_is_the_answer(counterfoil: Command, peer: Peer) -> None:
+    """A script gets the gateway's own object."""
+    peer.replies["/payments/0199-a"] = [Reply(SUCCEEDED)]
+    peer.replies["/payments/0199-a/explanation"] = [Reply(EXPLAINED)]
+    done = counterfoil("explain", "0199-a", "--json", settings=peer.settings)
+    assert (done.returncode, json.loads(done.stdout)) == (0, EXPLAINED)
+
+
+def test_explain_takes_sentences_as_they_are(counterfoil: Command, peer: Peer) -> None:
+    """A bank's message may hold what a terminal's markup would be: it is printed, and not obeyed."""
+    odd = "Attempt 1 was declined: [bold]no[/] [link=https://x]card[/link] (generic_decline)"
+    peer.replies["/payments/0199-a"] = [Reply(FAILED)]
+    peer.replies["/payments/0199-a/explanation"] = [Reply({**EXPLAINED, "known": [odd]})]
+    done = counterfoil("explain", "0199-a", settings=peer.settings)
+    assert (done.returncode, odd in done.stdout) == (0, True)
+
+
+def test_explain_of_nothing(counterfoil: Command, peer: Peer) -> None:
+    """An id that nothing has is said to be that."""
+    done = counterfoil("explain", "nothing", settings=peer.settings)
+    assert done.returncode == 1
+    assert done.stderr == "counterfoil: there is no payment of that id, and no order of that id has one\n"
+
+
+def test_try_again_sends_the_other_method_and_says_what_became_of_it(counterfoil: Command, peer: Peer) -> None:
+    """The payment is found by its order, a test card becomes its method, and the answer is one line."""
+    peer.replies["/orders/order-1/payment"] = [Reply(FAILED)]
+    peer.replies["/payments/0199-a/payment-method"] = [Reply(SUCCEEDED)]
+    done = counterfoil("try-again", "order-1", "--card", "mastercard", settings=peer.settings)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "succeeded  19.99 EUR  0199-a\n", "")
+    assert peer.asked[-1] == (
+        "POST",
+        "/payments/0199-a/payment-method",
+        {"payment_method": "pm_card_mastercard"},
+    )
+
+
+def test_try_again_that_is_declined_exits_1(counterfoil: Command, peer: Peer) -> None:
+    """The problem only names the payment: it is read, and its reason printed."""
+    problem = {"type": "urn:counterfoil:problem:card-declined", "status": 402, "payment_id": "0199-a"}
+    peer.replies["/payments/0199-a"] = [Reply(FAILED)]
+    peer.replies["/payments/0199-a/payment-method"] = [Reply(problem, 402, PROBLEM)]
+    done = counterfoil("try-again", "0199-a", "--card", "declined", settings=peer.settings)
+    assert done.returncode == 1
+    assert done.stdout == "failed  19.99 EUR  0199-a  Your card was declined. (generic_decline)\n"
+
+
+def test_try_again_of_what_has_not_failed_is_one_line(counterfoil: Command, peer: Peer) -> None:
+    """The gateway's own words, and nothing on standard output."""
+    title, detail = "The payment's state does not allow this", "a payment that is succeeded cannot be paid again"
+    refusal = {"title": title, "detail": detail, "status": 409, "payment_status": "succeeded"}
+    peer.replies["/payments/0199-a"] = [Reply(SUCCEEDED)]
+    peer.replies["/payments/0199-a/payment-method"] = [Reply(refusal, 409, PROBLEM)]
+    done = counterfoil("try-again", "0199-a", "--card", "visa", settings=peer.settings)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"counterfoil: {title}: {detail} [409]\n"
+
+
+def test_try_again_whose_answer_is_lost_says_how_to_find_out(counterfoil: Command, peer: Peer) -> None:
+    """It takes no key, so it is not to be sent again blindly: `show` tells."""
+    peer.replies["/payments/0199-a"] = [Reply(FAILED)]
+    peer.replies["/payments/0199-a/payment-method"] = [Reply(None)]
+    done = counterfoil("try-again", "0199-a", "--card", "visa", settings=peer.settings)
+    assert (done.returncode, done.stdout) == (69, "")
+    assert "may have been taken; `counterfoil show 0199-a` tells" in done.stderr
+
+
+def test_try_again_is_followed_until_it_is_final(counterfoil: Command, peer: Peer) -> None:
+    """`--watch` prints what happens, the failure before it included, and ends with how it ended."""
+    requested = {"at": CREATED, "kind": "fact", "name": "PaymentRequested", "sequence": 3, "details": {}}
+    processing = {**SUCCEEDED, "status": "processing"}
+    peer.replies["/payments/0199-a"] = [Reply(FAILED), Reply(processing), Reply(SUCCEEDED)]
+    peer.replies["/payments/0199-a/payment-method"] = [Reply(processing, 202)]
+    peer.replies["/payments/0199-a/timeline"] = [Reply({"payment_id": "0199-a", "entries": [requested]})]
+    done = counterfoil("try-again", "0199-a", "--card", "visa", "--watch", settings=peer.settings)
+    assert done.returncode == 0
+    assert [line.split()[:3] for line in done.stdout.splitlines()] == [
+        ["03:04:05.678", "fact", "PaymentRequested"],
+        ["succeeded", "19.99", "EUR"],
+    ]
+
+
+@pytest.mark.parametrize(
+    "arguments", [("try-again",), ("try-again", "0199-a"), ("try-again", "0199-a", "--card", "4242424242424242")]
+)
+def test_try_again_without_a_usable_method_asks_nobody(
+    counterfoil: Command, peer: Peer, arguments: tuple[str, ...]
+) -> None:
+    """The method is needed, and a card number is never taken."""
+    done = counterfoil(*arguments, settings=peer.settings)
+    assert (done.returncode, done.stdout, peer.asked) == (2, "", [])

@@ -62,12 +62,13 @@ def try_again(
     as_json: AsJson = False,
 ) -> None:
     """Try a failed payment again with another method."""
+    method = {"payment_method": payment_method_of(card)}
     with Connection(gateway_of(load_from_process(None))) as gateway:
         found = _found(gateway, payment)
-        tried = gateway.charge_anew(found["payment_id"], {"payment_method": payment_method_of(card)})
+        tried = gateway.charge_anew(found["payment_id"], method)
         if watch:
             tried = _watched(gateway, found["payment_id"], as_json=as_json)
-    _end({**found, **tried}, tried, as_json=as_json)
+    _end(tried, tried, as_json=as_json)
 
 
 def show(
