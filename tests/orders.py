@@ -1,7 +1,7 @@
 """Orders that tests place, and the steps they take them through."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tests.told import Clock
@@ -10,9 +10,10 @@ from counterfoil.domain.errors import CounterfoilError
 from counterfoil.domain.money import Money
 from counterfoil.domain.order import Order
 from counterfoil.domain.payment import Payment
-from counterfoil.journey import accept, authorize
+from counterfoil.journey import accept, authorize, renew
 from counterfoil.journey.accept import Accepted, Repeated, Wish
 from counterfoil.journey.authorize import Sending
+from counterfoil.journey.renew import Renewal
 from counterfoil.processors.stripe.client import StripeProcessor
 from counterfoil.runtime.ids import Ids
 from counterfoil.store.payments import Claimant
@@ -82,6 +83,23 @@ class Shop:
     async def charge(self, wished: Order) -> Payment:
         """Take an order all the way, as an inline charge does."""
         return await self.send(await self.sending(wished))
+
+    async def wanted_again(self, payment: Payment, method: str) -> Renewal:
+        """Return what a failed payment is to be tried again with; nothing is written yet."""
+        found = await renew.find(self.pool, payment.id)
+        wished, number = replace(found.order, payment_method=method), len(found.payment.attempts) + 1
+        request = await self.stripe.request_again(payment.id, found.payment.intent_id, number, wished)
+        return Renewal(found.payment, method, request, "test")
+
+    async def sending_again(self, payment: Payment, method: str = "pm_card_visa") -> Sending:
+        """Add a further attempt for ourselves; return what is to be sent, without sending it."""
+        wanted = await self.wanted_again(payment, method)
+        renewed = await renew.run(self.pool, self.ids, wanted, self.clock.now())
+        return Sending(payment.id, len(renewed.payment.attempts), renewed.claim, wanted.request, again=False)
+
+    async def charge_again(self, payment: Payment, method: str = "pm_card_visa") -> Payment:
+        """Take a failed payment through a further attempt, as the gateway does."""
+        return await self.send(await self.sending_again(payment, method))
 
     async def facts(self, payment: Payment) -> list[tuple[int, str, str]]:
         """Every fact of a payment: number, name, and what kind of cause it had."""

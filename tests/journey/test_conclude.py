@@ -7,63 +7,18 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from tests.journey.told_by_webhook import event, events_of, intent, keep, run
 from tests.orders import Shop, order
 
-from counterfoil.domain.payment import Payment
+from counterfoil.domain.payment import CaptureMethod, Payment
 from counterfoil.domain.states import PaymentState
-from counterfoil.journey import accept, authorize, conclude
+from counterfoil.journey import accept, authorize
 from counterfoil.journey.accept import Wish
 from counterfoil.journey.conclude import MOST_TRIES, OWNER_WAIT
-from counterfoil.processors.stripe import notices as stripe_notices
-from counterfoil.store import notices, reading
-from counterfoil.store.notices import Delivery, NoticeId, NoticeState
+from counterfoil.runtime.metrics import ALARMS
+from counterfoil.store import reading
+from counterfoil.store.notices import NoticeState
 from stripe_sandbox.sandbox import Sandbox
-
-
-def events_of(sandbox: Sandbox) -> list[dict[str, Any]]:
-    """Every event the sandbox made, oldest first, as a delivery would carry it."""
-    return [json.loads(json.dumps(made)) for made in sandbox.account().events]
-
-
-def event(kind: str, thing: dict[str, Any], event_id: str = "evt_1", **changes: Any) -> dict[str, Any]:
-    """An event as Stripe writes it."""
-    return {
-        "id": event_id,
-        "object": "event",
-        "api_version": "2024-06-20",
-        "created": 1_772_366_400,
-        "livemode": False,
-        "type": kind,
-        "data": {"object": thing},
-    } | changes
-
-
-def intent(payment: Payment, status: str = "succeeded", **changes: Any) -> dict[str, Any]:
-    """A PaymentIntent of a payment of ours."""
-    return {
-        "id": "pi_1",
-        "object": "payment_intent",
-        "status": status,
-        "amount_received": 1999,
-        "latest_charge": "ch_1",
-        "metadata": {"payment_id": str(payment.id)},
-    } | changes
-
-
-async def keep(shop: Shop, *events: dict[str, Any]) -> None:
-    """Keep deliveries as the receiver does."""
-    deliveries = []
-    for one in events:
-        body = json.dumps(one).encode()
-        found = stripe_notices.identify(body)
-        notice = NoticeId(found.account, found.livemode, found.event_id)
-        deliveries.append(Delivery(notice, found.type, found.object_id, body))
-    async with shop.pool.acquire() as connection:
-        await notices.keep(connection, deliveries, shop.clock.now())
-
-
-async def run(shop: Shop) -> dict[NoticeState, int]:
-    return dict(await conclude.run(shop.pool, stripe_notices, shop.ids, shop.clock.now(), livemode=False))
 
 
 async def reason(shop: Shop) -> str | None:
@@ -349,3 +304,39 @@ async def test_what_was_parked_is_read_again_when_it_comes_again(shop: Shop) -> 
     await keep(shop, said)
     assert await run(shop) == {NoticeState.DONE: 1}
     assert await shop.state(payment) == "succeeded"
+
+
+def alarms() -> float:
+    """How often reading notices has raised an alarm in this process."""
+    count: float = ALARMS.labels("conclude")._value.get()
+    return count
+
+
+async def test_another_amount_is_recorded_as_it_is_and_alarms(shop: Shop) -> None:
+    """Stripe took 14.99 where 19.99 was asked for: the money is on record, and a person is told (W14)."""
+    payment, before = await shop.accepted(order()), alarms()
+    await keep(shop, event("payment_intent.succeeded", intent(payment, currency="eur", amount_received=1499)))
+    assert await run(shop) == {NoticeState.DONE: 1}
+    assert (await shop.state(payment), alarms()) == ("succeeded", before + 1)
+    assert await shop.pool.fetchval("SELECT amount_captured FROM payments") == 1499
+
+
+@pytest.mark.parametrize("standing", ["open", "paid"])
+async def test_another_currency_is_nothing_that_could_be_recorded(shop: Shop, standing: str) -> None:
+    """Dollars are not euros: the notice is parked for a person, whether the payment is open or paid (W14)."""
+    payment = await (shop.charge(order()) if standing == "paid" else shop.accepted(order()))
+    before, state = alarms(), await shop.state(payment)
+    charge_id = payment.attempts[0].charge_id or "ch_1"
+    said = intent(payment, id=payment.intent_id or "pi_1", currency="usd", latest_charge=charge_id)
+    await keep(shop, event("payment_intent.succeeded", said))
+    assert await run(shop) == {NoticeState.PARKED: 1}
+    assert (await shop.state(payment), alarms()) == (state, before + 1)
+    assert await reason(shop) == "the processor speaks of another currency than was asked for"
+
+
+async def test_part_of_what_is_held_may_be_taken(shop: Shop) -> None:
+    """With manual capture less than was asked for is no contradiction."""
+    payment, before = await shop.accepted(order(capture_method=CaptureMethod.MANUAL)), alarms()
+    await keep(shop, event("payment_intent.succeeded", intent(payment, currency="eur", amount_received=500)))
+    assert await run(shop) == {NoticeState.DONE: 1}
+    assert (await shop.state(payment), alarms()) == ("succeeded", before)

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import aiohttp
 import pytest
-from tests.journey.test_conclude import keep
+from tests.journey.told_by_webhook import keep
 from tests.orders import Shop, claimant, order
 
 from counterfoil.domain.errors import InProgress

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from counterfoil.domain.states import AttemptHappening
-from counterfoil.domain.verdict import Cause, FailureReason, Source
+from counterfoil.domain.verdict import Cause, FailureReason, Settling, Source
 from counterfoil.processors.stripe import verdicts
 
 CAUSE = Cause(Source.ANSWER, "req_1")
@@ -140,6 +140,42 @@ def test_the_outcome_table(
     sent_again = verdicts.of_refusal(status, error, CAUSE, again=True)
     assert (first, replay) == (sent_once.outcome, sent_again.outcome)
     assert alarm == (sent_once.alarm is not None)
+
+
+@pytest.mark.parametrize(
+    ("status", "more", "charge_id"),
+    [
+        ("requires_action", {}, None),
+        ("canceled", {}, None),
+        ("requires_confirmation", {}, None),
+        ("requires_payment_method", {"last_payment_error": {"code": "authentication_required"}}, None),
+        ("requires_payment_method", {"last_payment_error": {"code": "card_declined", "charge": "ch_2"}}, "ch_2"),
+        ("processing", {}, "ch_1"),
+        ("requires_capture", {}, "ch_1"),
+        ("succeeded", {"amount_received": 1999}, "ch_1"),
+    ],
+)
+def test_the_latest_charge_is_the_attempts_where_it_has_one(
+    status: str, more: dict[str, Any], charge_id: str | None
+) -> None:
+    """Before a further attempt has come to a charge, Stripe still names that of the attempt before."""
+    assert verdicts.of_intent(intent(status, latest_charge="ch_1", **more), CAUSE).charge_id == charge_id
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (404, {"type": "invalid_request_error", "code": "resource_missing"}),
+        (400, {"type": "invalid_request_error", "code": "parameter_unknown"}),
+        (402, {"type": "card_error", "code": "card_declined"}),
+        (500, {}),
+    ],
+)
+def test_what_cannot_be_canceled_ends_nothing(status: int, error: dict[str, Any]) -> None:
+    """A refusal is about the cancellation and not about the attempt; that our request is at fault, a person sees."""
+    said = verdicts.of_refused_cancellation(status, error, CAUSE)
+    assert (said.outcome, said.settling) == (AttemptHappening.UNKNOWN, Settling.ASK)
+    assert (said.alarm is not None) == (status in (400, 404))
 
 
 @pytest.mark.parametrize("again", [False, True])
