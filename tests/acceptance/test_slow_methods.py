@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 import pytest_asyncio
@@ -80,6 +81,64 @@ async def test_a_challenge_is_open_once(merchant: Merchant, http: httpx.AsyncCli
     await told(merchant, http, asked["payment_id"], "PaymentActionRequired", "PaymentSucceeded")
     late = await merchant.charge(http, body)
     assert (late.status_code, late.json()["status"]) == (200, "succeeded")
+
+
+async def test_a_customer_who_never_comes_is_let_go(merchant: Merchant, http: httpx.AsyncClient) -> None:
+    """Their time is over: canceled at Stripe, told once as expired, and the order is paid anew under another event."""
+    body = order("left", payment_method=CHALLENGED)
+    asked = await opened(merchant, http, body, "requires_action")
+    payment_id = asked["payment_id"]
+
+    await their_time_is_over(merchant, payment_id)
+
+    await told(merchant, http, payment_id, "PaymentActionRequired", "PaymentCanceled")
+    intent = await merchant.at_stripe(http, "GET", f"/v1/payment_intents/{asked['payment_intent_id']}")
+    assert (intent["status"], intent["cancellation_reason"]) == ("canceled", "abandoned")
+    (canceled,) = [
+        fact
+        for fact in await merchant.published(http)
+        if (fact["payment_id"], fact["type"]) == (payment_id, "PaymentCanceled")
+    ]
+    assert canceled["data"]["reason"] == "EXPIRED"
+    late = await answers_challenge(http, asked["action"]["url"], "approve")
+    anew = await merchant.charge(http, order("left", event_id="event-anew"))
+    assert (late.status_code, anew.status_code, anew.json()["status"]) == (404, 200, "succeeded")
+    await told(merchant, http, payment_id, "PaymentActionRequired", "PaymentCanceled")
+    assert await merchant.status(http, payment_id) == "canceled"
+
+
+async def test_a_failed_payment_is_paid_by_a_challenge_later(merchant: Merchant, http: httpx.AsyncClient) -> None:
+    """Declined, then with another card whose owner must come: they do, and the webhook makes it one success."""
+    declined = await merchant.charge(http, order("second", payment_method="pm_card_chargeDeclined"))
+    payment_id = declined.json()["payment_id"]
+    anew = await http.post(
+        f"{merchant.gateway.url}/payments/{payment_id}/payment-method",
+        json={"payment_method": CHALLENGED},
+        headers=merchant.headers,
+    )
+    assert (declined.status_code, anew.status_code) == (402, 202)
+
+    await answers_challenge(http, anew.json()["action"]["url"], "approve")
+
+    story = ("PaymentFailed", "PaymentRequested", "PaymentActionRequired", "PaymentSucceeded")
+    await told(merchant, http, payment_id, *story)
+    payment = await merchant.payment(http, payment_id)
+    assert [attempt["state"] for attempt in payment["attempts"]] == ["declined", "captured"]
+    assert payment["amount_captured"] == 1999
+
+
+async def their_time_is_over(merchant: Merchant, payment_id: str) -> None:
+    """Let a customer's day have passed, as the record has it; nobody else works on the payment meanwhile."""
+    connection = await asyncpg.connect(merchant.stage.database_url)
+    async with connection.transaction():
+        await connection.execute("SELECT FROM payments WHERE id = $1::uuid FOR UPDATE", payment_id)
+        await connection.execute(
+            "UPDATE attempts SET action_expires_at = now() WHERE payment_id = $1::uuid", payment_id
+        )
+        await connection.execute(
+            "UPDATE payments SET next_check_at = now(), let_go_at = now() WHERE id = $1::uuid", payment_id
+        )
+    await connection.close()
 
 
 @pytest.mark.parametrize("method", ["pm_usBankAccount_success", "pm_sepaDebit_success_de"])
