@@ -70,6 +70,19 @@ async def test_it_ends_once_and_says_since_when_it_was(pool: Pool, clock: Clock)
     assert (ended, await pauses.current(pool, OLD)) == ([since, None], None)
 
 
+async def test_the_oldest_pause_is_shown_while_somebody_probes_it(pool: Pool, clock: Clock) -> None:
+    """Whichever key it is of; one that nobody has tried for long is of a key that nobody has any more."""
+    since = clock.now()
+    await begin(pool, clock, OLD)
+    clock.advance(LATER)
+    await begin(pool, clock, NEW)
+    async with pool.acquire() as connection:
+        shown = await pauses.oldest(connection, since)
+        probed = await pauses.oldest(connection, since + LATER)
+        left = await pauses.oldest(connection, since + 2 * LATER)
+    assert (shown, probed, left) == (Pause(since, "refused"), Pause(since + LATER, "refused"), None)
+
+
 async def accepted(pool: Pool, clock: Clock, ids: Ids, number: int, *, claimed: bool) -> Payment:
     """A payment in the store; claimed, as if by a gateway that has died since."""
     wished = order(number)

@@ -19,6 +19,9 @@ from counterfoil.store.pool import unavailable_when_down
 PROBE_EVERY: Final = timedelta(seconds=30)
 """Between tries whether the key is taken again, by all processes that use it together."""
 
+LEFT_AFTER: Final = timedelta(minutes=5)
+"""A pause that nobody probes for so long is of a key that nobody has any more, and holds up nothing."""
+
 _log = structlog.get_logger()
 
 

@@ -34,9 +34,12 @@ async def finish(connection: Connection, credential: str) -> datetime | None:
     return since
 
 
-async def oldest(connection: Connection) -> Pause | None:
-    """Return the pause that has lasted longest, whichever key it is of, if anything is paused."""
-    record = await connection.fetchrow(_SQL.oldest)
+async def oldest(connection: Connection, left_since: datetime) -> Pause | None:
+    """Return the pause that has lasted longest, whichever key it is of, if anything is paused.
+
+    Left out are those whose turn to be probed came before ``left_since`` and was never taken: nobody has that key.
+    """
+    record = await connection.fetchrow(_SQL.oldest, left_since)
     return None if record is None else Pause(record["since"], record["reason"])
 
 

@@ -11,6 +11,7 @@ from counterfoil.domain.states import PaymentState
 from counterfoil.messages.field_types import ExternalId
 from counterfoil.roles.gateway import shapes
 from counterfoil.roles.gateway.routing import Gateway, admit, json_answer, payment_id_of
+from counterfoil.roles.pausing import LEFT_AFTER
 from counterfoil.store import pauses, payments, reading
 from counterfoil.store.pool import unavailable_when_down
 from counterfoil.store.reading import PaymentView, Wanted
@@ -59,7 +60,7 @@ def mount(app: FastAPI, gateway: Gateway) -> None:
         wanted, now = payment_id_of(payment_id), gateway.world.clock.now()
         async with unavailable_when_down(), gateway.world.pool.acquire() as connection:
             held = (await payments.read(connection, [wanted])).get(wanted)
-            pause = await pauses.oldest(connection)
+            pause = await pauses.oldest(connection, now - LEFT_AFTER)
         if held is None:
             raise NotFound("payment")
         sends = [

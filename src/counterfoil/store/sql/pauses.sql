@@ -18,5 +18,6 @@ DELETE FROM pauses WHERE credential = $1 RETURNING since;
 SELECT since, reason FROM pauses WHERE credential = $1;
 
 -- name: oldest
--- The pause that has lasted longest, whichever credential it is of. Takes no lock.
-SELECT since, reason FROM pauses ORDER BY since LIMIT 1;
+-- The pause that has lasted longest, whichever credential it is of, of those whose turn to be probed is not long past at $1:
+-- nobody uses the others any more. Takes no lock.
+SELECT since, reason FROM pauses WHERE probe_at > $1::timestamptz ORDER BY since LIMIT 1;
