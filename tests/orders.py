@@ -55,7 +55,8 @@ class Shop:
         for wished in orders:
             payment_id = self.ids.new()
             request = await self.stripe.request_for(payment_id, wished)
-            wishes.append(Wish(payment_id, wished, request, livemode=False, owner=owner))
+            stored = self.stripe.may_charge_again(request)
+            wishes.append(Wish(payment_id, wished, request, livemode=False, owner=owner, stored_method=stored))
         return await accept.run(self.pool, self.ids, wishes, self.clock.now())
 
     async def accepted(self, wished: Order, owner: str | None = "test") -> Payment:
@@ -68,7 +69,8 @@ class Shop:
         """Accept one order for ourselves; return what is to be sent, without sending it."""
         payment_id = self.ids.new()
         request = await self.stripe.request_for(payment_id, wished)
-        wish = Wish(payment_id, wished, request, livemode=False, owner="test")
+        stored = self.stripe.may_charge_again(request)
+        wish = Wish(payment_id, wished, request, livemode=False, owner="test", stored_method=stored)
         (answer,) = await accept.run(self.pool, self.ids, [wish], self.clock.now())
         assert isinstance(answer, Accepted), answer
         assert answer.claim is not None

@@ -89,7 +89,8 @@ class Verdict:
     Of an unknown outcome, ``settling`` says how to learn it. ``executed`` is False where it is certain that no request
     of ours was carried out: then there is no reason to doubt. ``lingers`` is set where what was sent may still be
     carried out long after this answer. ``absent`` is set where a complete listing of what could have become of the
-    attempt shows nothing. ``key_refused`` is set where the processor does not accept our credentials. ``alarm`` says
+    attempt shows nothing. ``key_refused`` is set where the processor does not accept our credentials. ``may_pass`` is
+    set with a refusal that time alone may lift, so that the same method may be tried a little later. ``alarm`` says
     what a person must see.
     """
 
@@ -106,9 +107,11 @@ class Verdict:
     lingers: bool = False
     absent: bool = False
     key_refused: bool = False
+    may_pass: bool = False
     alarm: str | None = None
 
     def __post_init__(self) -> None:
         assert self.outcome is not AttemptHappening.CLAIMED, "a claim is ours to make, not the processor's"
         assert (self.outcome is AttemptHappening.DECLINED) == (self.decline is not None)
+        assert self.decline is not None or not self.may_pass, "only a refusal passes"
         assert (self.outcome is AttemptHappening.CAPTURED) == (self.amount_captured is not None)

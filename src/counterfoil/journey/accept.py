@@ -24,7 +24,8 @@ from counterfoil.store.pool import RIVALRY, Connection, Pool, unavailable_when_d
 class Wish:
     """An order that may become a payment, named in advance because its request to the processor carries that name.
 
-    ``owner`` is the process that will send the attempt at once; None leaves it to the workers.
+    ``owner`` is the process that will send the attempt at once; None leaves it to the workers. ``stored_method`` says
+    whether the method can be charged again without its customer.
     """
 
     payment_id: UUID
@@ -32,6 +33,7 @@ class Wish:
     request: Request
     livemode: bool
     owner: str | None
+    stored_method: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,7 @@ def _arrival(wish: Wish, now: datetime) -> Arrival:
         customer_id=wish.order.customer_id,
         capture_method=wish.order.capture_method,
         off_session=wish.order.off_session,
+        stored_method=wish.stored_method,
     )
     claim = Claim(wish.owner, now + CLAIM) if wish.owner is not None else None
     advance = accept(payment, claimed=claim is not None, now=now)

@@ -79,6 +79,12 @@ class Processor(Protocol):
             Unavailable: the processor had to be asked about the method and did not answer.
         """
 
+    def may_charge_again(self, request: Request) -> bool:
+        """Return whether what a request is paid with can be charged again without its customer.
+
+        It is so where the method is kept for that customer at the processor, and the customer is not there now either.
+        """
+
     def cancellation(self, intent_id: str, event_id: str, number: int) -> Request:
         """Return the request to let a payment go; ``number`` counts such requests of one payment."""
 

@@ -38,6 +38,29 @@ def test_a_payment_intents_status_is_an_outcome(
     assert outcome is verdicts.of_intent(intent(status, **fields), CAUSE).outcome
 
 
+@pytest.mark.parametrize(
+    ("code", "kind", "passes"),
+    [
+        ("insufficient_funds", "card", True),
+        ("generic_decline", None, True),
+        ("insufficient_funds", "us_bank_account", False),
+        ("lost_card", "card", False),
+        ("a_code_of_next_year", "card", False),
+    ],
+)
+def test_a_refusal_passes_or_not_whoever_tells_it(code: str, kind: str | None, *, passes: bool) -> None:
+    """The answer, the intent and the charge agree on whether the same method may be charged a little later."""
+    method = {"type": kind} if kind is not None else None
+    error = {"type": "card_error", "code": "card_declined", "decline_code": code, "payment_method": method}
+    failed = {"status": "failed", "failure_code": "card_declined", "outcome": {"reason": code}}
+    told = [
+        verdicts.of_refusal(402, error, CAUSE, again=False),
+        verdicts.of_intent(intent("requires_payment_method", last_payment_error=error), CAUSE),
+        verdicts.of_charge(failed | {"payment_method_details": method}, CAUSE),
+    ]
+    assert [passes] * 3 == [verdict.may_pass for verdict in told]
+
+
 def test_an_undocumented_status_raises_an_alarm() -> None:
     """It moves nothing, and a person hears of it."""
     assert verdicts.of_intent(intent("a_status_of_next_year"), CAUSE).alarm is not None

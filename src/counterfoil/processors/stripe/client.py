@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final
@@ -29,8 +29,8 @@ MOST_CALLS: Final = 100
 """Calls under way at once. The SDK's transport opens no more connections than this, and its timeout would count the
 wait for one: who waits here has not begun, and is not given up."""
 
-MOST_KINDS: Final = 10_000
-"""Payment methods whose kind is remembered; then all are forgotten, which costs a question each."""
+MOST_METHODS: Final = 10_000
+"""Payment methods that are remembered; then all are forgotten, which costs a question each."""
 
 LISTED_AROUND: Final = timedelta(seconds=300)
 """How far Stripe's clock, in whole seconds, may be from ours when we list what was made around a send."""
@@ -41,8 +41,19 @@ LISTED_AT_ONCE: Final = 100
 CREDENTIAL_LENGTH: Final = 16
 """Of the 64 digits of a key's digest: enough to tell a few keys apart, and useless for finding one."""
 
+_OLDER_PREFIXES: Final = ("card_", "src_")
+"""Names of what the older API keeps for customers."""
+
 _CARD_PREFIXES: Final = ("tok_", "card_", "src_", "pm_card_")
 """Names of methods that say by themselves that they are cards; Stripe's test methods among them."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Method:
+    """What Stripe said of a payment method: its kind, and whose it is."""
+
+    kind: str
+    customer: str | None
 
 
 class StripeProcessor:
@@ -69,7 +80,7 @@ class StripeProcessor:
         self.livemode = livemode
         self.credential = hashlib.sha256(key.encode()).hexdigest()[:CREDENTIAL_LENGTH]
         self._return_url = return_url
-        self._kinds: dict[str, str] = {}
+        self._methods: dict[str, _Method] = {}
         self._slots = asyncio.Semaphore(MOST_CALLS)
         stripe.enable_telemetry = False  # the SDK would tell Stripe how long our earlier calls took
         self._http = stripe.AIOHTTPClient(timeout=aiohttp.ClientTimeout(total=timeout_seconds))
@@ -110,6 +121,19 @@ class StripeProcessor:
         if intent_id is None:
             return requests.create_and_confirm(payment_id, order, kind, return_url, number)
         return requests.confirm(intent_id, number, order, kind, return_url)
+
+    def may_charge_again(self, request: Request) -> bool:
+        """Return whether a request is paid off-session with a method that is attached to the customer it names.
+
+        A card or a source of the older API is its customer's wherever it is charged with one; of a PaymentMethod we
+        know it from Stripe's answer when we asked of what kind it is.
+        """
+        parameters = requests.call_of(request).parameters
+        method, customer = parameters.get("payment_method", ""), parameters.get("customer")
+        if customer is None or not parameters.get("off_session"):
+            return False
+        known = self._methods.get(method)
+        return method.startswith(_OLDER_PREFIXES) or (known is not None and known.customer == customer)
 
     def cancellation(self, intent_id: str, event_id: str, number: int) -> Request:
         """Return the request to cancel an intent that nobody will complete."""
@@ -202,17 +226,18 @@ class StripeProcessor:
         """Return the type of a payment method, asking Stripe once for those whose name does not tell."""
         if method.startswith(_CARD_PREFIXES):
             return "card"
-        if method not in self._kinds:
+        if method not in self._methods:
             try:
                 found = await self._client.payment_methods.retrieve_async(method)
             except stripe.InvalidRequestError:
                 raise MethodRefused("is unknown to Stripe") from None
             except Exception as error:
                 raise Unavailable("processor") from error
-            if len(self._kinds) >= MOST_KINDS:
-                self._kinds.clear()
-            self._kinds[method] = found.type
-        return self._kinds[method]
+            if len(self._methods) >= MOST_METHODS:
+                self._methods.clear()
+            customer = found.customer if isinstance(found.customer, str) else None
+            self._methods[method] = _Method(found.type, customer)
+        return self._methods[method].kind
 
 
 def _read(reading: Callable[[], Verdict], cause: Cause) -> Verdict:

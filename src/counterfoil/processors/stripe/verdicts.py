@@ -33,6 +33,30 @@ _REASONS: Final[Mapping[str, FailureReason]] = MappingProxyType(
 )
 """Codes that say more than "declined"; a ``card_declined`` with any other decline code is just that."""
 
+_MAY_PASS: Final = frozenset(
+    {
+        "approve_with_id",  # Stripe: attempt the payment again
+        "issuer_not_available",  # Stripe: attempt the payment again
+        "processing_error",  # Stripe: attempt the payment again
+        "reenter_transaction",  # Stripe: attempt the payment again
+        "try_again_later",  # Stripe: attempt the payment again
+        "insufficient_funds",  # the account may be filled
+        "card_velocity_exceeded",  # a limit that ends by itself
+        "withdrawal_count_limit_exceeded",  # the same
+        "card_declined",  # the bank gave no reason, so none that lasts
+        "do_not_honor",  # the same
+        "generic_decline",  # the same
+        "no_action_taken",  # the same
+    },
+)
+"""Decline codes after which the same card may be charged once more without its holder ("Decline codes", next steps;
+none that Stripe's own Smart Retries never try again). A code that is not listed is never retried: expired, lost and
+stolen cards, closed accounts, wrong numbers and withdrawn consent stay as they are, ``authentication_required`` wants
+the customer, whatever looks like fraud must be left alone, and of a code we do not know nobody can say."""
+
+_ADVICE_AGAINST: Final = frozenset({"do_not_try_again", "confirm_card_data"})
+"""The bank's own word on retrying, where Stripe passes it on (``advice_code``); it outweighs the code."""
+
 _STATE_ERRORS: Final = frozenset(
     {"payment_intent_unexpected_state", "charge_already_captured", "charge_already_refunded"},
 )
@@ -95,7 +119,8 @@ def of_intent(intent: Mapping[str, Any], cause: Cause) -> Verdict:
         error = intent.get("last_payment_error")
         if not error:  # made but never confirmed: nothing was tried, so nothing was declined
             return said
-        return replace(said, outcome=outcome, charge_id=_id_of(error.get("charge")), decline=_decline(error))
+        charge_id, decline = _id_of(error.get("charge")), _decline(error)
+        return replace(said, outcome=outcome, charge_id=charge_id, decline=decline, may_pass=_may_pass(error, decline))
     return replace(said, outcome=outcome)
 
 
@@ -123,8 +148,12 @@ def of_charge(charge: Mapping[str, Any], cause: Cause) -> Verdict:
                 # What Stripe blocked by itself never saw a bank; on the intent Stripe calls that fraudulent.
                 "decline_code": "fraudulent" if judged.get("type") == "blocked" else judged.get("reason"),
                 "message": charge.get("failure_message"),
+                "advice_code": judged.get("advice_code"),
+                "payment_method": charge.get("payment_method_details"),
             }
-            return replace(said, outcome=AttemptHappening.DECLINED, decline=_decline(error))
+            decline = _decline(error)
+            may_pass = _may_pass(error, decline)
+            return replace(said, outcome=AttemptHappening.DECLINED, decline=decline, may_pass=may_pass)
     return replace(said, alarm="Stripe used a Charge status this version does not know")
 
 
@@ -149,14 +178,15 @@ def of_refusal(
     kind, code = _text(error.get("type")), _text(error.get("code"))
     intent = error.get("payment_intent")
     if kind == "card_error" and status == HTTPStatus.PAYMENT_REQUIRED:
-        charge_id = _id_of(error.get("charge"))
+        charge_id, decline = _id_of(error.get("charge")), _decline(error)
         return Verdict(
             AttemptHappening.DECLINED,
             cause,
             _id_of(intent),
             charge_id,
-            decline=_decline(error),
+            decline=decline,
             currency=_currency(intent) if isinstance(intent, Mapping) else None,
+            may_pass=_may_pass(error, decline),
         )
     if code in _STATE_ERRORS:
         return of_intent(intent, cause) if isinstance(intent, Mapping) else of_silence(cause, settling=Settling.ASK)
@@ -232,6 +262,13 @@ def _decline(error: Mapping[str, Any]) -> Decline:
         message=_prose(error.get("message")),
         can_retry=reason is not FailureReason.FRAUD_SUSPECTED,
     )
+
+
+def _may_pass(error: Mapping[str, Any], decline: Decline) -> bool:
+    """Return whether the same method may be charged again a little later; a debit never, for its bank takes days."""
+    method = error.get("payment_method")
+    kind = method.get("type") if isinstance(method, Mapping) else None
+    return decline.code in _MAY_PASS and kind in (None, "card") and error.get("advice_code") not in _ADVICE_AGAINST
 
 
 def _action(next_action: Mapping[str, Any]) -> Action | None:

@@ -111,7 +111,8 @@ class Charging:
         request = await self._requested(payment_id, order, began)
         if isinstance(request, Repeated):
             return Charged(request.payment, repeated=True)
-        wish = Wish(payment_id, order, request, self._processor.livemode, self._owner)
+        stored = self._processor.may_charge_again(request)
+        wish = Wish(payment_id, order, request, self._processor.livemode, self._owner, stored)
         accepted = await self._accepting.submit(wish)
         if isinstance(accepted, Repeated):
             return Charged(accepted.payment, repeated=True)
