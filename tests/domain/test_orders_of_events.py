@@ -65,6 +65,7 @@ def news(
         amount_captured=captured if outcome is _H.CAPTURED else None,
         decline=DECLINE if outcome is _H.DECLINED else None,
         action=Action("https://bank.example/3ds") if outcome is _H.ACTION else None,
+        may_pass=outcome is _H.DECLINED,
     )
     return News(verdict, attempt)
 
@@ -109,6 +110,11 @@ def sent_again(charge_id: str | None = "ch_1") -> Payment:
     return replace(declined, attempts=(*declined.attempts, second), state=PaymentState.PROCESSING, next_check_at=NOW)
 
 
+def sent_alone() -> Payment:
+    """A payment of a stored method, whose customer is not there, and whose first attempt was sent."""
+    return replace(sent(), off_session=True, stored_method=True)
+
+
 CAPTURED_AT_ONCE = [
     news(_H.UNKNOWN, _S.ANSWER),
     news(_H.CAPTURED, _S.ANSWER, "ch_1"),
@@ -146,6 +152,18 @@ EVERY_STEP = [
 ]
 LATE_SUCCESS = [
     news(_H.UNKNOWN, _S.ANSWER),
+    news(_H.DECLINED, _S.ANSWER, "ch_1"),
+    news(_H.DECLINED, _S.NOTICE, "ch_1"),
+    news(_H.CAPTURED, _S.NOTICE, "ch_1"),
+    news(_H.CAPTURED, _S.LOOK_UP, "ch_1"),
+]
+TO_BE_TRIED_AGAIN = [
+    news(_H.UNKNOWN, _S.ANSWER),
+    news(_H.DECLINED, _S.ANSWER, "ch_1"),
+    news(_H.DECLINED, _S.NOTICE, "ch_1"),
+    news(_H.DECLINED, _S.LOOK_UP, "ch_1"),
+]
+LATE_SUCCESS_BEFORE_THE_RETRY = [
     news(_H.DECLINED, _S.ANSWER, "ch_1"),
     news(_H.DECLINED, _S.NOTICE, "ch_1"),
     news(_H.CAPTURED, _S.NOTICE, "ch_1"),
@@ -245,6 +263,10 @@ def is_told_by(story: Sequence[FactName], whole: Sequence[FactName]) -> bool:
         pytest.param(sent(CaptureMethod.MANUAL), HOLD_LET_GO, PaymentState.CANCELED, id="hold, let go"),
         pytest.param(sent(), EVERY_STEP, PaymentState.SUCCEEDED, id="every step there is"),
         pytest.param(sent(), LATE_SUCCESS, PaymentState.SUCCEEDED, id="late success"),
+        pytest.param(sent_alone(), TO_BE_TRIED_AGAIN, PaymentState.PROCESSING, id="to be tried again"),
+        pytest.param(
+            sent_alone(), LATE_SUCCESS_BEFORE_THE_RETRY, PaymentState.SUCCEEDED, id="late success before the retry"
+        ),
         pytest.param(sent(), PAID_BY_ANOTHER_CHARGE, PaymentState.SUCCEEDED, id="late success by another charge"),
         pytest.param(sent(), DEBIT_SETTLED, PaymentState.SUCCEEDED, id="debit settled"),
         pytest.param(sent(), DEBIT_FAILED, PaymentState.FAILED, id="debit failed"),

@@ -89,6 +89,8 @@ def fields(payment: Mapping[str, Any]) -> list[tuple[str, "str | Text"]]:
         rows.append(("disputed", "yes"))
     if payment.get("next_check_at"):
         rows.append(("next check", moment(payment["next_check_at"])))
+    if payment.get("retry_at"):
+        rows.append(("tried again", moment(payment["retry_at"])))
     rows.append(("created", moment(payment["created_at"])))
     return rows
 

@@ -52,7 +52,9 @@ def try_again(payment: Payment, now: datetime) -> Advance:
     assert payment.state is PaymentState.FAILED
     state = move(AttemptState.QUEUED, AttemptHappening.CLAIMED)
     attempt = Attempt(number=len(payment.attempts) + 1, state=state, exposed=True, unknown_since=now)
-    asked = replace(payment, attempts=(*payment.attempts, attempt), retry_at=None, checks=0)
+    # What is paid with now was given in answer to a failure, by somebody who is told how it ends: no retries of ours.
+    tried = (*payment.attempts, attempt)
+    asked = replace(payment, attempts=tried, retry_at=None, stored_method=False, checks=0)
     said = replace(asked, state=derive(asked, now), version=payment.version + 1, next_check_at=now + CLAIM)
     cause = Cause(Source.ORDER, payment.event_id)
     return Advance(said, (Fact(FactName.PAYMENT_REQUESTED, said, now, cause),))

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from counterfoil.domain.money import Money
 from counterfoil.domain.payment import Attempt, Payment
-from counterfoil.domain.schedule import ABSENCE_PROOF, DOUBT_AFTER, KEY_LIFE
+from counterfoil.domain.schedule import ABSENCE_PROOF, DOUBT_AFTER, KEY_LIFE, TRIES_OF_OURS
 from counterfoil.domain.states import AttemptState, PaymentState
 from counterfoil.domain.verdict import Action, Settling
 
@@ -51,6 +51,7 @@ def explain(payment: Payment, sends: Sequence[Sends], now: datetime, *, paused: 
     """
     tried = list(zip(payment.attempts, sends, strict=True))
     ahead = [one for attempt, sent in tried for one in _ahead(payment, attempt, sent, now)]
+    ahead += _trying_anew(payment)
     if paused is not None and payment.next_check_at is not None:
         ahead = [
             Ahead(None, f"Workers send and ask nothing until a person has acted: {paused}. Then what is due is done.")
@@ -140,6 +141,12 @@ def _ahead(payment: Payment, attempt: Attempt, sent: Sends, now: datetime) -> It
         case AttemptState.PROCESSING | AttemptState.AUTHORIZED:
             yield Ahead(None, "The processor tells by webhook how it went on.")
             yield from _letting_go(payment, due, now)
+
+
+def _trying_anew(payment: Payment) -> Iterator[Ahead]:
+    if payment.retry_at is not None:
+        number = f"attempt {len(payment.attempts) + 1} of at most {TRIES_OF_OURS}"
+        yield Ahead(payment.retry_at, f"The same method is charged once more, without its customer: {number}.")
 
 
 def _is_sent_again(payment: Payment, attempt: Attempt, sent: Sends, now: datetime) -> bool:

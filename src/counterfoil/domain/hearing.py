@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Final
 
 from counterfoil.domain.payment import UNHEARD, Advance, Attempt, CaptureMethod, Payment
+from counterfoil.domain.retrying import plan_retry
 from counterfoil.domain.schedule import ABSENCE_PROOF, ACTION_LIFE, LATE_EFFECT, QUIET_LOOKS
 from counterfoil.domain.standing import looked_at, settle, with_attempt
 from counterfoil.domain.states import FINAL, MOVED_MONEY, AttemptHappening, AttemptState, move
@@ -49,8 +50,9 @@ def hear(payment: Payment, number: int, verdict: Verdict, now: datetime) -> Adva
             after = replace(after, checks=0, next_check_at=now)  # ask at once what sending could not tell
         elif verdict.outcome is AttemptHappening.UNKNOWN or verdict.cause.source is Source.LOOK_UP:
             after = looked_at(after, now)
-        return replace(settle(payment, after, verdict.cause, now), alarm=alarm)
-    after = _moved(named, known, state, verdict, now)
+    else:
+        after = _moved(named, known, state, verdict, now)
+    after = plan_retry(payment, after, number, verdict, now)
     return replace(settle(payment, after, verdict.cause, now), alarm=alarm)
 
 

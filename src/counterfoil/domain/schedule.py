@@ -48,6 +48,14 @@ KEY_LIFE: Final = timedelta(hours=23)
 NEVER_SENT_FOR: Final = timedelta(hours=72)
 """An order that could not be sent for three days is given up: nobody waits for it any more."""
 
+TRIES_OF_OURS: Final = 3
+"""How often a stored method is charged before its decline is final: a bank that said no three times in a row means it,
+and card networks fine those who go on asking."""
+
+TRY_ANEW_AFTER: Final = timedelta(minutes=10)
+"""How long after a decline we try the same method once more: long enough for an account to be filled or a bank to be
+back, short enough for whoever waits for the order."""
+
 CLAIM: Final = timedelta(seconds=120)
 """How long a process may work on what it claimed. Four times the processor's timeout, so a live one never loses it."""
 

@@ -13,6 +13,7 @@ from counterfoil.domain.verdict import Cause, Settling
 
 def settle(before: Payment, after: Payment, cause: Cause, now: datetime) -> Advance:
     """Derive the state, when what is held is let go, and say what changed."""
+    after = replace(after, retry_at=_retry_at(after))
     state = derive(after, now)
     after = replace(after, state=state, next_check_at=None if state in FINAL else after.next_check_at)
     after = replace(after, let_go_at=_let_go_at(after, now))
@@ -21,6 +22,8 @@ def settle(before: Payment, after: Payment, cause: Cause, now: datetime) -> Adva
     names: list[FactName] = []
     if _began_processing(before, after):
         names.append(FactName.PAYMENT_PROCESSING)
+    if after.retry_at is not None and before.retry_at is None:
+        names.append(FactName.PAYMENT_ATTEMPT_FAILED)
     if state is not before.state and state in ON_ENTERING:
         names.append(ON_ENTERING[state])
     after = replace(after, version=before.version + len(names))
@@ -29,6 +32,13 @@ def settle(before: Payment, after: Payment, cause: Cause, now: datetime) -> Adva
         for version, name in enumerate(names, before.version + 1)
     )
     return Advance(after, facts)
+
+
+def _retry_at(payment: Payment) -> datetime | None:
+    """Return when the payment is tried again by ourselves, unless it has its money or nobody wants it any more."""
+    unwanted = payment.cancel_requested_at is not None or payment.fraud_decision is FraudDecision.DECLINED
+    paid = any(attempt.state is AttemptState.CAPTURED for attempt in payment.attempts)
+    return None if unwanted or paid else payment.retry_at
 
 
 def _let_go_at(payment: Payment, now: datetime) -> datetime | None:
@@ -56,7 +66,8 @@ def looked_at(payment: Payment, now: datetime) -> Payment:
     last = payment.last_attempt
     wait = wait_before(Settling.RESEND if last is None else last.settling, payment.checks, payment.id)
     moments = [moment for attempt in payment.attempts for moment in _marks(attempt)]
-    marks = [moment for moment in (*moments, payment.let_go_at) if moment is not None and moment > now]
+    moments += [moment for moment in (payment.let_go_at, payment.retry_at) if moment is not None]
+    marks = [moment for moment in moments if moment > now]
     return replace(payment, checks=payment.checks + 1, next_check_at=min([now + wait, *marks]))
 
 

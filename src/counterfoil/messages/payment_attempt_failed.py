@@ -10,6 +10,7 @@ else:
     from typing_extensions import override
 
 from counterfoil.domain.payment import Fact
+from counterfoil.domain.schedule import TRIES_OF_OURS
 from counterfoil.messages.payment_failed import PaymentFailed
 
 
@@ -23,4 +24,4 @@ class PaymentAttemptFailed(PaymentFailed):
     def of(cls, fact: Fact) -> Self:
         """Return the message that tells this fact."""
         assert fact.payment.retry_at is not None, "it is said only where a retry is scheduled"
-        return cls(**cls.told(fact), next_retry_at=fact.payment.retry_at)
+        return cls(**cls.told(fact) | {"max_attempts": TRIES_OF_OURS}, next_retry_at=fact.payment.retry_at)

@@ -143,9 +143,16 @@ async def claim_due_to_ask(
 
 async def order_of(connection: Connection, payment_id: UUID) -> Order | None:
     """Return what the client wished of a payment, as far as it is needed to ask for it again."""
-    record = await connection.fetchrow(_SQL.order_of, payment_id)
-    if record is None:
-        return None
+    return (await orders_of(connection, [payment_id])).get(payment_id)
+
+
+async def orders_of(connection: Connection, payment_ids: Iterable[UUID]) -> dict[UUID, Order]:
+    """Return, by payment, what the client wished, as far as it is needed to ask for it again."""
+    records = await connection.fetch(_SQL.orders_of, list(payment_ids))
+    return {record["id"]: _order(record) for record in records}
+
+
+def _order(record: Row) -> Order:
     mandate = json.loads(record["mandate"]) if record["mandate"] else None
     if mandate is not None and mandate["accepted_at"] is not None:
         mandate["accepted_at"] = datetime.fromisoformat(mandate["accepted_at"])

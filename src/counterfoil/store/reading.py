@@ -51,6 +51,7 @@ class PaymentView:
     amount_refunded: int
     disputed: bool
     next_check_at: datetime | None
+    retry_at: datetime | None
     attempts: tuple[AttemptView, ...]
 
 

@@ -31,6 +31,8 @@ def charge(payment: Payment) -> dict[str, Any]:
         "currency": payment.money.currency,
         "amount_captured": payment.amount_captured,
     }
+    if payment.retry_at is not None:
+        body["retry_at"] = payment.retry_at.isoformat()
     last = payment.last_attempt
     if last is not None and last.action is not None and payment.state is PaymentState.REQUIRES_ACTION:
         expires = last.action.expires_at
@@ -60,6 +62,7 @@ def payment(view: PaymentView) -> dict[str, Any]:
         "payment_intent_id": view.intent_id,
         "version": view.version,
         "next_check_at": view.next_check_at,
+        "retry_at": view.retry_at,
         "created_at": view.created_at,
         "updated_at": view.updated_at,
         "action": None,

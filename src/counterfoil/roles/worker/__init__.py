@@ -17,6 +17,7 @@ from counterfoil.roles.tending import database_check, tended
 from counterfoil.roles.worker.attempts import Lettings, Questions, Sends
 from counterfoil.roles.worker.bench import GATHER_SECONDS, Bench, Work
 from counterfoil.roles.worker.readings import Measures, Notices
+from counterfoil.roles.worker.retries import Retries
 from counterfoil.roles.world import World, open_world, owner_name
 from counterfoil.runtime.metrics import REGISTRY
 from counterfoil.runtime.shutdown import Shutdown
@@ -48,7 +49,14 @@ async def run(settings: Settings, shutdown: Shutdown) -> None:
         )
         bench = Bench(world, processor, owner_name("worker", world.ids))
         reading = Notices(bench, stripe_notices)
-        timed: list[Work] = [Sends(bench), Questions(bench), Lettings(bench), bench.pausing, Measures(bench)]
+        timed: list[Work] = [
+            Sends(bench),
+            Questions(bench),
+            Lettings(bench),
+            Retries(bench),
+            bench.pausing,
+            Measures(bench),
+        ]
         checks = probes.application([database_check(world), bench.pausing.check()], REGISTRY, shutdown)
         url = settings.database_url.reveal()
         async with listening(url, notices.CHANNEL, world.clock) as bell, asyncio.TaskGroup() as tasks:

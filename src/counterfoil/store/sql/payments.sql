@@ -119,7 +119,7 @@ SELECT id FROM payments AS p
 
 -- name: claim_due_to_ask
 -- Take up to $2 payments whose time has come at $1 and that neither `lock_due_to_send` nor `lock_to_let_go` would give, nor
--- anybody is sending; nobody else takes them before $3. $4 and $5 are the deadline of keys and the credential, as there.
+-- anybody is sending, nor are to be tried again; nobody else takes them before $3. $4 and $5 are the deadline of keys and the credential, as there.
 -- Locks each; rows another process holds are skipped.
 WITH due AS (
     SELECT id FROM payments AS p
@@ -132,6 +132,7 @@ WITH due AS (
        AND NOT EXISTS (
            SELECT FROM attempts AS a WHERE a.payment_id = p.id AND a.claim_expires_at > $1::timestamptz)
        AND NOT (state IN ('requires_action', 'authorized') AND let_go_at <= $1::timestamptz)
+       AND (retry_at IS NULL OR retry_at > $1::timestamptz)
        AND NOT EXISTS (SELECT FROM pauses WHERE credential = $5::text)
      ORDER BY next_check_at LIMIT $2::int FOR UPDATE SKIP LOCKED
 )
@@ -143,17 +144,17 @@ RETURNING p.id, p.intent_id,
           (SELECT max(greatest(last_sent_at, may_appear_until)) FROM attempts AS a WHERE a.payment_id = p.id)
               AS may_be_made_until;
 
--- name: order_of
--- What the client wished of the payment $1, as it was accepted. Takes no lock.
-SELECT event_id, order_id, amount, currency, payment_method, customer_id, off_session, mandate, return_url, capture_method,
+-- name: orders_of
+-- What the client wished of the payments $1, as they were accepted. Takes no lock.
+SELECT id, event_id, order_id, amount, currency, payment_method, customer_id, off_session, mandate, return_url, capture_method,
        metadata
-  FROM payments WHERE id = $1::uuid;
+  FROM payments WHERE id = ANY($1::uuid[]);
 
 -- name: add_attempt
 -- A further attempt of a payment whose row is locked, claimed by $9 until $10 at $8. The payment owns its order again;
--- fails where another payment does by now.
+-- fails where another payment does by now. Its method is not the order's, so nobody tries it again without the customer.
 WITH owning AS (
-    UPDATE payments SET owns_order = true WHERE id = $1::uuid
+    UPDATE payments SET owns_order = true, stored_method = false WHERE id = $1::uuid
 )
 INSERT INTO attempts (
     payment_id, number, state, payment_method, idempotency_key, request, request_hash, created_at,
