@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import typer
 
-from counterfoil.cli import demo, events, migrating, payments, roles, settings, tokens, up
+from counterfoil.cli import demo, events, migrating, payments, roles, settings, statuses, tokens, up
 from counterfoil.cli.exits import EXPECTED, CommandFailed, ExitCode, WrongUsage, exit_code_for, first_cause
 from counterfoil.domain.errors import CounterfoilError
 
@@ -36,6 +36,7 @@ app.command("show")(payments.show)
 app.command("explain")(payments.explain)
 app.command("try-again")(payments.try_again)
 app.command("list")(payments.list_payments)
+app.command("status")(statuses.status)
 app.command("events")(events.events)
 app.command("demo")(demo.demo)
 app.command("up")(up.up)
