@@ -417,7 +417,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         name="DEFAULT_PAYMENT_METHOD",
         parse=_payment_method,
-        purpose="used for orders that name none (test mode only)",
+        purpose="used for orders that name none and whose customer has none (test mode only)",
     ),
     Setting(name="LOG_LEVEL", parse=_one_of(LogLevel), default="info", purpose="the least serious line still written"),
     Setting(

@@ -44,6 +44,9 @@ def peer() -> Iterator[Peer]:
         def do_POST(self) -> None:
             self.answer()
 
+        def do_PUT(self) -> None:
+            self.answer()
+
         def answer(self) -> None:
             length = int(self.headers.get("Content-Length") or 0)
             known.asked.append((self.command, self.path, json.loads(self.rfile.read(length)) if length else None))

@@ -183,8 +183,15 @@ async def test_a_method_of_somebody_else_is_not_stored(shop: Shop, peer: Server,
     """Whose a method is, is Stripe's word, not the order's."""
     wished = await kept_at(peer, http)
     request = await shop.stripe.request_for(shop.ids.new(), wished)
-    other = await shop.stripe.request_for(shop.ids.new(), order(2, wished.payment_method, customer_id="cus_2"))
+    other = await shop.stripe.request_for(shop.ids.new(), order(2, wished.method, customer_id="cus_2"))
     assert [shop.stripe.may_charge_again(one) for one in (request, other)] == [True, False]
+
+
+async def test_the_method_of_a_linked_customer_is(told: Shop, bank: Peer) -> None:
+    """Our own name for the customer says nothing to Stripe; their link does."""
+    bank.posts.append(refused(decline_code="insufficient_funds"))
+    payment = await told.charge(stored(customer_id="ada", processor_customer_id="cus_1"))
+    assert payment.retry_at == told.clock.now() + TRY_ANEW_AFTER
 
 
 async def test_two_workers_add_one_attempt(told: Shop, bank: Peer) -> None:

@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import typer
 
-from counterfoil.cli import demo, events, migrating, payments, roles, settings, statuses, tokens, up
+from counterfoil.cli import customers, demo, events, migrating, payments, roles, settings, statuses, tokens, up
 from counterfoil.cli.exits import EXPECTED, CommandFailed, ExitCode, WrongUsage, exit_code_for, first_cause
 from counterfoil.domain.errors import CounterfoilError
 
@@ -42,6 +42,7 @@ app.command("demo")(demo.demo)
 app.command("up")(up.up)
 app.command("run")(roles.run)
 app.command("migrate")(migrating.migrate)
+app.add_typer(customers.customer, name="customer")
 app.add_typer(tokens.token, name="token")
 app.command("config")(settings.config)
 

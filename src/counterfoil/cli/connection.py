@@ -121,6 +121,16 @@ class Connection:
             return None
         return self._accepted(_answer(response)).body
 
+    def put(self, path: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Replace what is at a path, which may be done twice, and return it. Raises as `get`."""
+        import httpx
+
+        try:
+            response = self._client.put(path, json=body)
+        except httpx.TransportError:
+            raise self.unreachable() from None
+        return self._accepted(_answer(response)).body
+
     def charge(self, order: Mapping[str, Any]) -> Mapping[str, Any]:
         """Send an order to `POST /charge` and return its payment, failed ones among them.
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import MappingProxyType
 
@@ -32,13 +32,26 @@ class Mandate:
 
 
 @dataclass(frozen=True, slots=True)
+class Link:
+    """Who a customer of ours is at the processor, and what they pay with when their order does not say."""
+
+    processor_customer_id: str
+    default_method: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Order:
-    """What the client wishes. ``payment_method`` is the processor's name of the method to charge."""
+    """What the client wishes.
+
+    ``payment_method`` is the processor's name of the method to charge; None where the order names none and none was
+    settled on yet. ``method_named`` is False where it is a default. ``processor_customer_id`` is who the customer is
+    there, if they are linked.
+    """
 
     event_id: str
     order_id: str
     money: Money
-    payment_method: str
+    payment_method: str | None
     customer_id: str | None = None
     customer_email: str | None = None
     items: Sequence[Item] = ()
@@ -48,19 +61,36 @@ class Order:
     capture_method: CaptureMethod = CaptureMethod.AUTOMATIC
     return_url: str | None = None
     metadata: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
+    method_named: bool = True
+    processor_customer_id: str | None = None
+
+    @property
+    def method(self) -> str:
+        """The method to charge, once one was settled on."""
+        assert self.payment_method is not None, "whoever asks for the money has settled on a method"
+        return self.payment_method
+
+    def settled(self, link: Link | None, default_method: str | None) -> "Order":
+        """Return the order as it is charged: the customer's default, else the other one, where it names no method."""
+        linked = replace(self, processor_customer_id=link.processor_customer_id) if link is not None else self
+        if self.payment_method is not None:
+            return linked
+        default = (link.default_method if link is not None else None) or default_method
+        return replace(linked, payment_method=default, method_named=False)
 
     def fingerprint(self) -> bytes:
         """Return 32 bytes that are the same for every order that means the same payment.
 
         It covers order, amount, currency, customer, method and capture method: an event id that comes again with
-        another of these was reused by mistake. The order of keys and the white space of what was sent do not count.
+        another of these was reused by mistake. The order of keys and the white space of what was sent do not count,
+        nor does which method was the default: that may be another one when the order comes again.
         """
         meant = [
             self.order_id,
             self.money.amount,
             self.money.currency,
             self.customer_id,
-            self.payment_method,
+            self.payment_method if self.method_named else None,
             self.capture_method,
         ]
         return hashlib.sha256(json.dumps(meant, separators=(",", ":")).encode()).digest()

@@ -18,7 +18,7 @@ from counterfoil.domain.schedule import CLAIM
 from counterfoil.processors.port import Processor
 from counterfoil.runtime.ids import Ids
 from counterfoil.runtime.retry import again_on
-from counterfoil.store import payments, retries
+from counterfoil.store import customers, payments, retries
 from counterfoil.store.payments import Claimant
 from counterfoil.store.pool import RIVALRY, Pool, unavailable_when_down
 
@@ -51,7 +51,10 @@ async def take_due(pool: Pool, claimant: Claimant, now: datetime, most: int = MO
         ids = await retries.take_due(connection, now, now + CLAIM, most, claimant.credential)
         held = await payments.read(connection, ids) if ids else {}
         orders = await payments.orders_of(connection, ids) if ids else {}
-    return [Due(held[payment_id].payment, orders[payment_id]) for payment_id in ids]
+        names = {order.customer_id for order in orders.values() if order.customer_id is not None}
+        links = await customers.links(connection, names) if names else {}
+    settled = {key: order.settled(links.get(order.customer_id or ""), None) for key, order in orders.items()}
+    return [Due(held[payment_id].payment, settled[payment_id]) for payment_id in ids]
 
 
 async def prepare(processor: Processor, due: Due) -> Prepared:

@@ -50,16 +50,13 @@ class OrderPlaced(BaseModel):
     metadata: Metadata = {}
     schema_version: Annotated[str, StringConstraints(max_length=20)] | None = None
 
-    def order(self, default_method: str | None) -> Order | None:
-        """Return the order it asks for; None where it names no payment method and there is no default."""
-        method = self.payment_method or default_method
-        if method is None:
-            return None
+    def order(self) -> Order:
+        """Return the order it asks for."""
         return Order(
             event_id=self.event_id,
             order_id=self.order_id,
             money=Money(self.amount_cents, self.currency.upper()),
-            payment_method=method,
+            payment_method=self.payment_method,
             customer_id=self.customer_id,
             customer_email=self.customer_email,
             items=tuple(Item(item.sku, item.quantity) for item in self.items),

@@ -153,7 +153,7 @@ def arrival_row(arrival: Arrival, ids: Ids) -> tuple[Any, ...]:
         order.money.amount,
         order.money.currency,
         order.capture_method.value,
-        order.payment_method,
+        order.method,
         order.off_session,
         mandate,
         order.return_url,

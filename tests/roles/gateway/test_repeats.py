@@ -71,7 +71,7 @@ async def test_stripe_is_down(world: World, paid: Order) -> None:
 
     assert (again.repeated, again.payment.state) == (True, PaymentState.SUCCEEDED)
     with pytest.raises(Unavailable, match="processor"):
-        await charged(world, "http://127.0.0.1:1", order(2, paid.payment_method))
+        await charged(world, "http://127.0.0.1:1", order(2, paid.method))
 
 
 async def test_stripe_is_silent(world: World, paid: Order, silent_url: str) -> None:
@@ -79,7 +79,7 @@ async def test_stripe_is_silent(world: World, paid: Order, silent_url: str) -> N
     async with asyncio.timeout(8):  # of the 10 s that this charge may take, and of the 30 s that a call may
         again = await charged(world, silent_url, paid)
         with pytest.raises(Unavailable, match="processor"):
-            await charged(world, silent_url, order(2, paid.payment_method), answer_seconds=0.5)
+            await charged(world, silent_url, order(2, paid.method), answer_seconds=0.5)
 
     assert (again.repeated, again.payment.state) == (True, PaymentState.SUCCEEDED)
 

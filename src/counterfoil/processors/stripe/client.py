@@ -105,7 +105,7 @@ class StripeProcessor:
             Unavailable: Stripe had to be asked what kind of method it is, and did not answer.
         """
         return_url = self._return_url_of(order)
-        kind = await self._kind_of(order.payment_method)
+        kind = await self._kind_of(order.method)
         return requests.create_and_confirm(payment_id, order, kind, return_url)
 
     async def request_again(self, payment_id: UUID, intent_id: str | None, number: int, order: Order) -> Request:
@@ -117,7 +117,7 @@ class StripeProcessor:
             Unavailable: Stripe had to be asked what kind of method it is, and did not answer.
         """
         return_url = self._return_url_of(order)
-        kind = await self._kind_of(order.payment_method)
+        kind = await self._kind_of(order.method)
         if intent_id is None:
             return requests.create_and_confirm(payment_id, order, kind, return_url, number)
         return requests.confirm(intent_id, number, order, kind, return_url)

@@ -53,7 +53,9 @@ def create_and_confirm(payment_id: UUID, order: Order, kind: str, return_url: st
         },
         **_paid_by(order, kind, return_url),
     }
-    if order.customer_id is not None and order.customer_id.startswith("cus_"):
+    if order.processor_customer_id is not None:
+        parameters["customer"] = order.processor_customer_id
+    elif order.customer_id is not None and order.customer_id.startswith("cus_"):
         parameters["customer"] = order.customer_id
     return Request(_key_of_attempt(order.event_id, number), _canonical({"call": "create", "parameters": parameters}))
 
@@ -109,7 +111,7 @@ def _paid_by(order: Order, kind: str, return_url: str | None) -> dict[str, Any]:
     presence = {"off_session": True} if order.off_session else {"return_url": return_url}
     return {
         "payment_method_types": [kind],
-        **_method(order.payment_method),
+        **_method(order.method),
         **_mandate(order.mandate),
         **presence,
     }

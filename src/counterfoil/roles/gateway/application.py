@@ -6,7 +6,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute
 
 from counterfoil.domain.errors import CounterfoilError, InvalidRequest
-from counterfoil.roles.gateway import charges, events, payments, statuses
+from counterfoil.roles.gateway import charges, customers, events, payments, statuses
 from counterfoil.roles.gateway.authentication import Forbidden, Unauthorized
 from counterfoil.roles.gateway.charges import CHARGE
 from counterfoil.roles.gateway.refusals import problem_of
@@ -31,7 +31,7 @@ def application(gateway: Gateway, probes: list[BaseRoute]) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, on_error)
     app.add_exception_handler(Exception, on_error)
-    for routes in (charges, payments, statuses, events):
+    for routes in (charges, payments, statuses, customers, events):
         routes.mount(app, gateway)
     return app
 

@@ -5,7 +5,7 @@ from typing import Final
 
 from fastapi import Depends, FastAPI, Request, Response
 
-from counterfoil.domain.errors import AmountRefused, MethodRefused
+from counterfoil.domain.errors import AmountRefused
 from counterfoil.domain.payment import Payment
 from counterfoil.messages.another_method import AnotherMethod
 from counterfoil.messages.decoding import decode
@@ -28,11 +28,8 @@ def mount(app: FastAPI, gateway: Gateway) -> None:
         """Charge an order. Idempotent on ``event_id``: the same order again answers by the payment's present state."""
         demand_json(request)
         placed = decode(await request.body(), OrderPlaced)
-        order = placed.order(gateway.default_method)
-        if order is None:
-            raise MethodRefused("is missing, and there is no default to charge instead")
         try:
-            charged = await gateway.charging.charge(order)
+            charged = await gateway.charging.charge(placed.order(), gateway.default_method)
         except AmountRefused as refusal:
             if refusal.field == "amount":
                 refusal.field = "amount_cents"  # as the caller wrote it

@@ -8,9 +8,9 @@ from uuid import UUID
 
 import structlog
 
-from counterfoil.domain.errors import CounterfoilError, Unavailable
+from counterfoil.domain.errors import CounterfoilError, MethodRefused, Unavailable
 from counterfoil.domain.money import refuse_if_unchargeable
-from counterfoil.domain.order import Order
+from counterfoil.domain.order import Link, Order
 from counterfoil.domain.payment import Payment
 from counterfoil.domain.request import Request
 from counterfoil.journey import accept, authorize, renew
@@ -22,7 +22,8 @@ from counterfoil.processors.port import Processor
 from counterfoil.roles.world import World
 from counterfoil.runtime.batching import Batcher
 from counterfoil.runtime.metrics import BATCH_SIZE
-from counterfoil.store.pool import SPLITTING
+from counterfoil.store import customers
+from counterfoil.store.pool import SPLITTING, unavailable_when_down
 
 LINGER_SECONDS: Final = 0.004
 """What waiting for company costs a lone order: less than its commit takes, nothing beside Stripe's answer."""
@@ -43,6 +44,14 @@ DRAIN_SECONDS: Final = 10.0
 """The same promise, shorter, once the gateway was asked to stop."""
 
 _log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class _Requested:
+    """An order as it is charged, with its method settled, and the request that asks for it."""
+
+    order: Order
+    request: Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +87,12 @@ class Charging:
         self._answer_seconds = answer_seconds
         self._under_way: set[asyncio.Task[Payment]] = set()
         self._patience_ends = asyncio.create_task(self._grace())
+        self._linking: Batcher[str, Link | None] = Batcher(
+            self._links,
+            linger_seconds=LINGER_SECONDS,
+            longest_seconds=LONGEST_SECONDS,
+            splits_on=SPLITTING,
+        )
         self._knowing: Batcher[Order, Repeated | None] = Batcher(
             self._known,
             linger_seconds=LINGER_SECONDS,
@@ -97,8 +112,10 @@ class Charging:
             splits_on=SPLITTING,
         )
 
-    async def charge(self, order: Order) -> Charged:
+    async def charge(self, order: Order, default_method: str | None = None) -> Charged:
         """Take the order to its answer, or as far towards it as the time allows.
+
+        Where neither it nor its customer's link names a method, the default is charged.
 
         Raises:
             Refused: the order cannot be charged; nothing was kept.
@@ -108,9 +125,10 @@ class Charging:
         refuse_if_unchargeable(order.money)
         began = self._world.clock.monotonic()
         payment_id = self._world.ids.new()
-        request = await self._requested(payment_id, order, began)
-        if isinstance(request, Repeated):
-            return Charged(request.payment, repeated=True)
+        requested = await self._requested(payment_id, order, default_method, began)
+        if isinstance(requested, Repeated):
+            return Charged(requested.payment, repeated=True)
+        order, request = requested.order, requested.request
         stored = self._processor.may_charge_again(request)
         wish = Wish(payment_id, order, request, self._processor.livemode, self._owner, stored)
         accepted = await self._accepting.submit(wish)
@@ -129,13 +147,14 @@ class Charging:
         """
         began, world = self._world.clock.monotonic(), self._world
         found = await renew.find(world.pool, payment_id)
-        order, number = method.applied_to(found.order), len(found.payment.attempts) + 1
+        number = len(found.payment.attempts) + 1
         try:
             async with asyncio.timeout(min(ASK_SECONDS, self._answer_seconds)):
+                order = await self._settled(method.applied_to(found.order), None)
                 request = await self._processor.request_again(payment_id, found.payment.intent_id, number, order)
         except TimeoutError:
             raise Unavailable("processor") from None
-        renewal = Renewal(found.payment, order.payment_method, request, self._owner)
+        renewal = Renewal(found.payment, order.method, request, self._owner)
         renewed = await renew.run(world.pool, world.ids, renewal, world.clock.now())
         sending = Sending(payment_id, number, renewed.claim, request, again=False)
         return await self._authorized(renewed.payment, sending, began)
@@ -149,6 +168,7 @@ class Charging:
             }
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         self._patience_ends.cancel()
+        await self._linking.drain()
         await self._knowing.drain()
         await self._accepting.drain()
         await self._recording.drain()
@@ -161,13 +181,15 @@ class Charging:
     def _left(self, began: float, seconds: float) -> float:
         return max(0.0, began + seconds - self._world.clock.monotonic())
 
-    async def _requested(self, payment_id: UUID, order: Order, began: float) -> Request | Repeated:
+    async def _requested(
+        self, payment_id: UUID, order: Order, default_method: str | None, began: float
+    ) -> _Requested | Repeated:
         """Return the order's request; where that is not to be had at once, rather what the event came to before.
 
-        The processor may be away that has to be asked about the method, and a setting may be gone since: neither
-        changes how a payment stands. The common order, whose request needs no question, costs no query here.
+        The processor may be away that has to be asked about the method, and a default may be gone since: neither
+        changes how a payment stands. An order that names its method and no customer costs no query here.
         """
-        asking = asyncio.create_task(self._processor.request_for(payment_id, order))
+        asking = asyncio.create_task(self._request(payment_id, order, default_method))
         asking.add_done_callback(_forget)
         try:
             await asyncio.wait([asking], timeout=AT_ONCE_SECONDS)
@@ -184,6 +206,17 @@ class Charging:
             return asking.result()
         finally:
             asking.cancel()
+
+    async def _request(self, payment_id: UUID, order: Order, default_method: str | None) -> _Requested:
+        settled = await self._settled(order, default_method)
+        if settled.payment_method is None:
+            raise MethodRefused("is missing, and there is no default to charge instead")
+        return _Requested(settled, await self._processor.request_for(payment_id, settled))
+
+    async def _settled(self, order: Order, default_method: str | None) -> Order:
+        """Return the order as it is charged: with who its customer is at the processor, and their default method."""
+        link = await self._linking.submit(order.customer_id) if order.customer_id is not None else None
+        return order.settled(link, default_method)
 
     async def _authorized(self, payment: Payment, sending: Sending, began: float) -> Payment:
         """Send what we hold the claim to; return how the payment stands after it, or once the time is over."""
@@ -204,6 +237,12 @@ class Charging:
             _log.warning("charge.unrecorded", payment_id=str(payment.id))
             return payment
 
+    async def _links(self, customer_ids: Sequence[str]) -> Sequence[Link | None]:
+        BATCH_SIZE.labels("links").observe(len(customer_ids))
+        async with unavailable_when_down():
+            found = await customers.links(self._world.pool, set(customer_ids))
+        return [found.get(customer_id) for customer_id in customer_ids]
+
     async def _known(self, orders: Sequence[Order]) -> Sequence[Repeated | CounterfoilError | None]:
         BATCH_SIZE.labels("known").observe(len(orders))
         return await accept.known(self._world.pool, orders, self._world.clock.now())
@@ -217,7 +256,7 @@ class Charging:
         return await authorize.record(self._world.pool, self._world.ids, heard, self._world.clock.now())
 
 
-def _forget(asking: "asyncio.Task[Request]") -> None:
+def _forget(asking: "asyncio.Task[_Requested]") -> None:
     """Look at an answer that nobody waits for any more, so that asyncio does not complain."""
     if not asking.cancelled():
         asking.exception()
