@@ -119,6 +119,19 @@ def test_what_the_payer_has_to_do_is_shown(counterfoil: Command, peer: Peer) -> 
     assert "https://hooks.example.com/approve" in done.stdout
 
 
+def test_a_retry_of_ours_is_announced(counterfoil: Command, peer: Peer) -> None:
+    """A declined payment that is tried again by itself is no failure: pay says when, and so does show."""
+    waiting = {**SUCCEEDED, "status": "processing", "amount_captured": 0, "retry_at": CREATED}
+    peer.replies["/charge"] = [Reply(waiting, 202)]
+    peer.replies["/payments/0199-a"] = [Reply(waiting)]
+    peer.replies["/payments/0199-a/timeline"] = [Reply({"payment_id": "0199-a", "entries": []})]
+    paid = counterfoil("pay", "19.99", "EUR", "--card", "pm_1", settings=peer.settings)
+    assert paid.returncode == 0
+    assert "the same method is charged again 2026-01-02 03:04:05" in paid.stdout
+    shown = counterfoil("show", "0199-a", settings=peer.settings)
+    assert "tried again  2026-01-02 03:04:05" in shown.stdout
+
+
 @pytest.mark.parametrize(
     ("answer", "code", "line"),
     [

@@ -44,6 +44,8 @@ def sentence(payment: Mapping[str, Any]) -> "Text":
     why = reason(payment)
     if why:
         line.append(f"  {why}")
+    if payment.get("retry_at"):
+        line.append(f"\nIt was declined, and the same method is charged again {moment(payment['retry_at'])}", "yellow")
     action = payment.get("action")
     if payment["status"] == "requires_action" and action:
         line.append(f"\nThe payer has to approve it: {action['url']}", "yellow")
