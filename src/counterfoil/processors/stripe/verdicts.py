@@ -100,27 +100,20 @@ def of_intent(intent: Mapping[str, Any], cause: Cause) -> Verdict:
     """
     status = str(intent.get("status"))
     charge_id = _id_of(intent.get("latest_charge")) if status in _CHARGED else None
-    said = Verdict(
-        AttemptHappening.UNKNOWN,
-        cause,
-        _id_of(intent),
-        charge_id,
-        settling=Settling.ASK,
-        currency=_currency(intent),
-    )
+    said = Verdict(AttemptHappening.UNKNOWN, cause, _id_of(intent), charge_id, currency=_currency(intent))
+    unknown = replace(said, settling=Settling.ASK)  # the same request would only be given the same answer
     if status not in _OUTCOMES:
-        return replace(said, alarm="Stripe used a PaymentIntent status this version does not know")
-    outcome = _OUTCOMES[status]
+        return replace(unknown, alarm="Stripe used a PaymentIntent status this version does not know")
+    outcome, error = _OUTCOMES[status], intent.get("last_payment_error")
     if outcome is AttemptHappening.CAPTURED:
         return replace(said, outcome=outcome, amount_captured=int(intent["amount_received"]))
     if outcome is AttemptHappening.ACTION:
         return replace(said, outcome=outcome, action=_action(intent.get("next_action") or {}))
-    if outcome is AttemptHappening.DECLINED:
-        error = intent.get("last_payment_error")
-        if not error:  # made but never confirmed: nothing was tried, so nothing was declined
-            return said
+    if outcome is AttemptHappening.DECLINED and error:
         charge_id, decline = _id_of(error.get("charge")), _decline(error)
         return replace(said, outcome=outcome, charge_id=charge_id, decline=decline, may_pass=_may_pass(error, decline))
+    if outcome in (AttemptHappening.UNKNOWN, AttemptHappening.DECLINED):  # never confirmed, so nothing was declined
+        return unknown
     return replace(said, outcome=outcome)
 
 
