@@ -41,6 +41,7 @@ UNDATED = Mandate(ip_address="192.0.2.1", user_agent="test")
 OPERATIONS = {
     "payment_intents.create_async": "POST /v1/payment_intents",
     "payment_intents.confirm_async": "POST /v1/payment_intents/{id}/confirm",
+    "payment_intents.capture_async": "POST /v1/payment_intents/{id}/capture",
     "payment_intents.cancel_async": "POST /v1/payment_intents/{id}/cancel",
     "payment_intents.retrieve_async": "GET /v1/payment_intents/{id}",
     "payment_intents.list_async": "GET /v1/payment_intents",
@@ -117,6 +118,8 @@ CALLS = [
     Call("payment_intents.confirm_async", "off session", confirmed(return_url=None, off_session=True)),
     Call("payment_intents.confirm_async", "a known mandate", confirmed("acss_debit", mandate=Mandate(id="mandate_1"))),
     Call("payment_intents.confirm_async", "consent to a debit", confirmed("us_bank_account", mandate=CONSENT)),
+    Call("payment_intents.confirm_async", "a hold", confirmed(capture_method=CaptureMethod.MANUAL)),
+    Call("payment_intents.capture_async", "a part", sent(requests.capture("pi_1", "event-1", 1, 500))),
     Call("payment_intents.cancel_async", "left by its customer", sent(requests.cancel("pi_1", "event-1", 1))),
     Call("payment_intents.retrieve_async", "by its id", look_up),
     Call("payment_intents.list_async", "around a send, every page", find),

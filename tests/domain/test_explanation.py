@@ -10,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from counterfoil.domain.acting import accept, claim, expire, look_at, try_again
+from counterfoil.domain.capturing import CANCELED_ON_REQUEST, ask_to_cancel, ask_to_capture
 from counterfoil.domain.explanation import Ahead, Explanation, Sends, explain
 from counterfoil.domain.hearing import hear
 from counterfoil.domain.money import Money
-from counterfoil.domain.payment import Payment
-from counterfoil.domain.schedule import ABSENCE_PROOF, ACTION_LIFE, CLAIM, DOUBT_AFTER, KEY_LIFE, LATE_EFFECT
+from counterfoil.domain.payment import CaptureMethod, Payment
+from counterfoil.domain.schedule import ABSENCE_PROOF, ACTION_LIFE, CLAIM, DOUBT_AFTER, HOLD_LIFE, KEY_LIFE, LATE_EFFECT
 from counterfoil.domain.states import FINAL, AttemptHappening, AttemptState, PaymentState
 from counterfoil.domain.verdict import Action, Cause, Decline, FailureReason, Settling, Source, Verdict
 
@@ -208,10 +209,31 @@ def test_what_the_processor_has_is_told_by_webhook_or_asked_for(
     payment = heard(outcome)
     explanation = words(payment)
     assert (explanation.known[-1], explanation.unknown) == (known, unknown)
-    assert explanation.ahead == (
+    assert explanation.ahead[:2] == (
         Ahead(None, "The processor tells by webhook how it went on."),
         Ahead(payment.next_check_at, "If it has not told, it is asked about pi_1."),
     )
+
+
+def test_a_hold_is_told_of_with_its_end() -> None:
+    """When it is let go, unless it is taken before; what is asked for is told instead, and then what became of it."""
+    payment = heard(H.AUTHORIZED)
+    lets_go = "If nothing has come of it, it is let go: the processor is asked to cancel it."
+    assert words(payment).ahead[-1] == Ahead(NOW + HOLD_LIFE, lets_go)
+    asked = ask_to_capture(replace(payment, capture_method=CaptureMethod.MANUAL), 500, NOW).payment
+    takes = "5.00 EUR of it is taken: the processor is asked to, until it says what became of it."
+    assert words(asked).ahead == (Ahead(NOW, takes),)
+
+
+@pytest.mark.parametrize(
+    ("asked", "why"), [(True, ", as was asked for 2026-03-01 12:00:00 UTC."), (False, ", for its hold had ended.")]
+)
+def test_a_hold_that_was_let_go_is_told_of_with_the_reason(why: str, *, asked: bool) -> None:
+    """Somebody asked for it, or its time was over."""
+    payment = heard(H.AUTHORIZED)
+    leaving = ask_to_cancel(payment, CANCELED_ON_REQUEST, NOW).payment if asked else payment
+    ended = hear(expire(leaving, 1, NOW).payment, 1, said(H.CANCELED), NOW).payment
+    assert words(ended).known[-1] == f"Attempt 1 was canceled{why}"
 
 
 @pytest.mark.parametrize(

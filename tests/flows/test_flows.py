@@ -11,7 +11,7 @@ from tests.stage import becomes
 from counterfoil.domain.errors import MethodRefused
 from counterfoil.domain.money import Money
 from counterfoil.domain.payment import CaptureMethod
-from counterfoil.domain.schedule import CLAIM
+from counterfoil.domain.schedule import CLAIM, HOLD_MARGIN
 from counterfoil.domain.states import AttemptHappening, PaymentState
 from counterfoil.domain.verdict import FailureReason
 from counterfoil.journey import authorize
@@ -97,6 +97,58 @@ async def test_a_hold_takes_nothing_yet(shop: Shop, wish: Wishing) -> None:
     payment = await shop.charge(wish(capture_method=CaptureMethod.MANUAL))
 
     assert (payment.state, payment.amount_captured) == (PaymentState.AUTHORIZED, 0)
+
+
+async def test_a_hold_says_until_when_it_lasts(processor: StripeProcessor, shop: Shop, wish: Wishing) -> None:
+    """The answer has the charge in it, and so has the look-up; the two agree."""
+    sending = await shop.sending(wish(capture_method=CaptureMethod.MANUAL))
+    sent = (await authorize.call(processor, sending, shop.clock)).verdict
+    assert sent.intent_id is not None
+
+    found = await processor.look_up(sent.intent_id)
+
+    assert sent.hold_ends_at is not None
+    assert sent.hold_ends_at > shop.clock.now() + HOLD_MARGIN
+    assert replace(found, cause=sent.cause) == sent
+
+
+@pytest.mark.parametrize("amount", [500, 1999])
+async def test_a_hold_is_taken_once(shop: Shop, wish: Wishing, client: stripe.StripeClient, amount: int) -> None:
+    """Whole or in part; a second capture under another key finds it taken, and takes nothing."""
+    held = await shop.charge(wish(capture_method=CaptureMethod.MANUAL))
+    assert held.intent_id is not None
+    requests = [shop.stripe.capture(held.intent_id, held.event_id, number, amount) for number in (1, 2)]
+
+    first, second = [await shop.stripe.send(request, again=True) for request in requests]
+
+    expected = (AttemptHappening.CAPTURED, amount, held.attempts[0].charge_id)
+    assert expected == (first.outcome, first.amount_captured, first.charge_id)
+    assert expected == (second.outcome, second.amount_captured, second.charge_id)
+    charge = await client.charges.retrieve_async(held.attempts[0].charge_id or "")
+    assert charge.amount_captured == amount
+
+
+async def test_more_than_is_held_is_not_taken(shop: Shop, wish: Wishing) -> None:
+    """The request is refused for good, and the hold stands."""
+    held = await shop.charge(wish(capture_method=CaptureMethod.MANUAL))
+
+    verdict = await shop.stripe.send(shop.stripe.capture(held.intent_id or "", held.event_id, 1, 2500), again=True)
+
+    assert (verdict.outcome, verdict.refused) == (AttemptHappening.AUTHORIZED, True)
+    assert verdict.alarm is not None
+
+
+async def test_what_was_let_go_cannot_be_taken(shop: Shop, wish: Wishing) -> None:
+    """A canceled hold is told as canceled to whoever cancels it, and to whoever would capture it."""
+    held = await shop.charge(wish(capture_method=CaptureMethod.MANUAL))
+    assert held.intent_id is not None
+    let_go = shop.stripe.cancellation(held.intent_id, held.event_id, 1)
+    taken = shop.stripe.capture(held.intent_id, held.event_id, 1, 1999)
+
+    heard = [await shop.stripe.send(request, again=True) for request in (let_go, taken)]
+
+    assert [one.outcome for one in heard] == [AttemptHappening.CANCELED] * 2
+    assert [one.expired for one in heard] == [False, False]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Cancellations in the store: on record before they leave, claimed under a fence, and one key for each."""
+"""Captures and cancellations in the store: on record before they leave, claimed under a fence, and one key for each."""
 
 from datetime import timedelta
 
@@ -13,16 +13,16 @@ from counterfoil.domain.payment import Payment
 from counterfoil.domain.request import Request
 from counterfoil.runtime.ids import Ids
 from counterfoil.store import operations, payments
-from counterfoil.store.operations import Cancellation, Sent
+from counterfoil.store.operations import Kind, Operation, Sent
 from counterfoil.store.payment_rows import Arrival, Claim
 from counterfoil.store.pool import Pool
 
 FOR = timedelta(minutes=2)
 
 
-def cancellation(payment: Payment, number: int = 1) -> Cancellation:
+def cancellation(payment: Payment, number: int = 1) -> Operation:
     request = Request(f"{payment.event_id}:cancel:{number}", b'{"call":"cancel"}')
-    return Cancellation(payment.id, number, 1, request)
+    return Operation(payment.id, Kind.CANCEL, number, 1, request)
 
 
 @pytest_asyncio.fixture
@@ -39,27 +39,27 @@ async def two(pool: Pool, clock: Clock, ids: Ids) -> list[Payment]:
     return [arrival.advance.payment for arrival in arrivals]
 
 
-async def claim(pool: Pool, clock: Clock, owner: str, *wanted: Cancellation) -> list[Claim]:
+async def claim(pool: Pool, clock: Clock, owner: str, *wanted: Operation) -> list[Claim]:
     async with pool.acquire() as connection:
         claims = await operations.claim(connection, wanted, owner, clock.now(), clock.now() + FOR)
     return [claims[one.payment_id] for one in wanted]
 
 
-async def settle(pool: Pool, clock: Clock, *answered: tuple[Cancellation, Claim, bool]) -> int:
+async def settle(pool: Pool, clock: Clock, *answered: tuple[Operation, Claim, bool]) -> int:
     async with pool.acquire() as connection:
         return len(await operations.settle(connection, answered, clock.now()))
 
 
-async def latest(pool: Pool, payment: Payment) -> Sent | None:
+async def latest(pool: Pool, payment: Payment, kind: Kind = Kind.CANCEL) -> Sent | None:
     async with pool.acquire() as connection:
-        return (await operations.latest(connection, [payment.id])).get(payment.id)
+        return (await operations.latest(connection, kind, [payment.id])).get(payment.id)
 
 
 async def test_what_is_claimed_is_on_record(pool: Pool, clock: Clock, two: list[Payment]) -> None:
     """Key, bytes and the time of the first send stand there before anything leaves; other payments have none."""
     first, second = two
     await claim(pool, clock, "a", cancellation(first))
-    expected = Sent(1, cancellation(first).request, clock.now(), settled=False)
+    expected = Sent(1, cancellation(first).request, clock.now(), amount=None, settled=False)
     assert (await latest(pool, first), await latest(pool, second)) == (expected, None)
 
 
@@ -113,13 +113,25 @@ async def test_the_latest_is_the_one_of_the_highest_number(pool: Pool, clock: Cl
 async def test_no_two_operations_share_a_key(pool: Pool, clock: Clock, two: list[Payment]) -> None:
     """The database itself refuses a key that another payment's operation has."""
     await claim(pool, clock, "a", cancellation(two[0]))
-    thief = Cancellation(two[1].id, 1, 1, cancellation(two[0]).request)
+    thief = Operation(two[1].id, Kind.CANCEL, 1, 1, cancellation(two[0]).request)
     with pytest.raises(asyncpg.UniqueViolationError):
         await claim(pool, clock, "a", thief)
 
 
 async def test_what_it_is_about_must_be_there(pool: Pool, clock: Clock, two: list[Payment]) -> None:
     """An attempt that does not exist can have nothing canceled."""
-    nothing = Cancellation(two[0].id, 1, 7, cancellation(two[0]).request)
+    nothing = Operation(two[0].id, Kind.CANCEL, 1, 7, cancellation(two[0]).request)
     with pytest.raises(asyncpg.ForeignKeyViolationError):
         await claim(pool, clock, "a", nothing)
+
+
+async def test_each_kind_is_counted_by_itself(pool: Pool, clock: Clock, two: list[Payment]) -> None:
+    """A payment's first capture is no cancellation, has its amount, and is settled alone."""
+    request = Request("event-1:capture:1", b'{"call":"capture"}')
+    capture = Operation(two[0].id, Kind.CAPTURE, 1, 1, request, 500)
+    (canceling,) = await claim(pool, clock, "a", cancellation(two[0]))
+    (capturing,) = await claim(pool, clock, "b", capture)
+    await settle(pool, clock, (capture, capturing, True))
+    found = [await latest(pool, two[0], kind) for kind in (Kind.CAPTURE, Kind.CANCEL)]
+    assert [(one.number, one.amount, one.settled) for one in found if one] == [(1, 500, True), (1, None, False)]
+    assert canceling.fence == capturing.fence == 1

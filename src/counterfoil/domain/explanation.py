@@ -84,7 +84,7 @@ def _known(payment: Payment, attempt: Attempt, sent: Sends) -> Iterator[str]:
         case AttemptState.SENT if not attempt.exposed:
             yield f"{name} was certainly not carried out so far: the processor turned it away, or was not reached."
         case AttemptState.REQUIRES_ACTION if attempt.action is not None:
-            yield from _waiting(attempt, attempt.action)
+            yield from _waiting(payment, attempt, attempt.action)
         case AttemptState.PROCESSING:
             yield "The processor took it and waits for the bank."
         case AttemptState.AUTHORIZED:
@@ -92,18 +92,26 @@ def _known(payment: Payment, attempt: Attempt, sent: Sends) -> Iterator[str]:
         case AttemptState.DECLINED if attempt.decline is not None:
             yield f"{name} was declined: {attempt.decline.message or 'no reason given'} ({attempt.decline.code})"
         case AttemptState.CANCELED:
-            yield f"{name} was canceled{', for its customer did not act in time' if attempt.expired_at else ''}."
+            yield f"{name} was canceled{_why_canceled(payment, attempt)}."
         case AttemptState.CAPTURED:
             captured = Money(payment.amount_captured, payment.money.currency)
             yield f"{name} took {captured.format()} with the charge {attempt.charge_id}."
 
 
-def _waiting(attempt: Attempt, action: Action) -> Iterator[str]:
+def _waiting(payment: Payment, attempt: Attempt, action: Action) -> Iterator[str]:
     # Whoever has the whole address acts as the customer, and a sentence is passed on: the host is enough.
     place = urlsplit(action.url).hostname or "an address it did not name"
     yield f"The processor waits for the customer, at {place}."
-    if attempt.expired_at is not None:
+    if attempt.expired_at is not None and payment.cancel_requested_at is None:
         yield f"The customer's time was over {_time(attempt.expired_at)}; since then it is being canceled."
+
+
+def _why_canceled(payment: Payment, attempt: Attempt) -> str:
+    if payment.cancel_requested_at is not None:
+        return f", as was asked for {_time(payment.cancel_requested_at)}"
+    if attempt.expired_at is None:
+        return ""
+    return ", for its hold had ended" if attempt.charge_id is not None else ", for its customer did not act in time"
 
 
 def _unknown(attempt: Attempt) -> Iterator[str]:
@@ -138,6 +146,10 @@ def _ahead(payment: Payment, attempt: Attempt, sent: Sends, now: datetime) -> It
         case AttemptState.REQUIRES_ACTION:
             yield Ahead(None, "The processor tells by webhook what the customer did.")
             yield from _letting_go(payment, due, now)
+        case AttemptState.AUTHORIZED if payment.amount_to_capture is not None:
+            wanted = Money(payment.amount_to_capture, payment.money.currency)
+            taken = f"{wanted.format()} of it is taken"
+            yield Ahead(due, f"{taken}: the processor is asked to, until it says what became of it.")
         case AttemptState.PROCESSING | AttemptState.AUTHORIZED:
             yield Ahead(None, "The processor tells by webhook how it went on.")
             yield from _letting_go(payment, due, now)

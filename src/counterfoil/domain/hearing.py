@@ -6,7 +6,7 @@ from typing import Final
 
 from counterfoil.domain.payment import UNHEARD, Advance, Attempt, CaptureMethod, Payment
 from counterfoil.domain.retrying import plan_retry
-from counterfoil.domain.schedule import ABSENCE_PROOF, ACTION_LIFE, LATE_EFFECT, QUIET_LOOKS
+from counterfoil.domain.schedule import ABSENCE_PROOF, ACTION_LIFE, LATE_EFFECT, QUIET_LOOKS, hold_ends
 from counterfoil.domain.standing import looked_at, settle, with_attempt
 from counterfoil.domain.states import FINAL, MOVED_MONEY, AttemptHappening, AttemptState, move
 from counterfoil.domain.verdict import Action, Cause, Decline, FailureReason, Settling, Source, Verdict
@@ -43,7 +43,11 @@ def hear(payment: Payment, number: int, verdict: Verdict, now: datetime) -> Adva
     proven = attempt.absent_since is not None and now - attempt.absent_since >= ABSENCE_PROOF
     if verdict.absent and proven and attempt.settling is not Settling.STOP:
         return give_up(payment, number, NEVER_ARRIVED, verdict.cause, now)
-    named = replace(payment, intent_id=payment.intent_id or verdict.intent_id)
+    named = replace(
+        payment,
+        intent_id=payment.intent_id or verdict.intent_id,
+        hold_ends_at=_hold_ends_at(payment, attempt, verdict, now),
+    )
     if state is attempt.state:
         after = with_attempt(named, known)
         if known.settling in _ASKING and attempt.settling not in _ASKING:
@@ -80,13 +84,14 @@ def give_up(payment: Payment, number: int, decline: Decline, cause: Cause, now: 
 
 def _contradiction(payment: Payment, verdict: Verdict) -> str | None:
     """Return in what a verdict contradicts what was asked for, if it does."""
-    captured, asked = verdict.amount_captured, payment.money.amount
+    captured, asked = verdict.amount_captured, payment.amount_to_capture or payment.money.amount
     others = [attempt.charge_id for attempt in payment.attempts if attempt.state is AttemptState.CAPTURED]
     if captured is not None and others and verdict.charge_id is not None and verdict.charge_id not in others:
         return "the processor took the money once more, by another charge"
     if verdict.currency not in (None, payment.money.currency):
         return "the processor speaks of another currency than was asked for"
-    in_part = payment.capture_method is CaptureMethod.MANUAL and captured is not None and captured < asked
+    elsewhere = payment.capture_method is CaptureMethod.MANUAL and payment.amount_to_capture is None
+    in_part = elsewhere and captured is not None and captured < asked
     if captured is not None and captured != asked and not in_part:
         return "the processor took another amount than was asked for"
     return verdict.alarm
@@ -99,11 +104,22 @@ def _learned(attempt: Attempt, verdict: Verdict, now: datetime) -> Attempt:
         known = replace(known, settling=verdict.settling if attempt.state in UNHEARD else known.settling)
     if verdict.lingers:  # from now on, whatever was not to be seen before
         known = replace(known, may_appear_until=now + LATE_EFFECT, absent_since=None)
+    if verdict.expired:
+        known = replace(known, expired_at=known.expired_at or now)
     if not verdict.executed:
         known = replace(known, exposed=False, unknown_since=None)
     if verdict.absent and (known.may_appear_until is None or now >= known.may_appear_until):
         known = replace(known, absent_since=known.absent_since or now)
     return known
+
+
+def _hold_ends_at(payment: Payment, attempt: Attempt, verdict: Verdict, now: datetime) -> datetime | None:
+    """Return when the hold is let go: seven days from when it was first heard of, or before the processor ends it."""
+    if verdict.outcome is not AttemptHappening.AUTHORIZED:
+        return payment.hold_ends_at
+    ends = hold_ends(now, verdict.hold_ends_at)
+    known = payment.hold_ends_at if attempt.state is AttemptState.AUTHORIZED else None
+    return ends if known is None else min(known, ends)
 
 
 def _moved(payment: Payment, known: Attempt, state: AttemptState, verdict: Verdict, now: datetime) -> Payment:

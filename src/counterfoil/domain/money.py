@@ -100,6 +100,21 @@ def refuse_if_unchargeable(money: Money) -> None:
         raise AmountRefused(AmountReason.NOT_A_MULTIPLE, why)
 
 
+def refuse_if_no_part_of(part: Money, whole: Money) -> None:
+    """Raise AmountRefused if this much cannot be taken of what is held, in the same currency.
+
+    Stripe holds it to the multiple, but to no minimum.
+    """
+    multiple = _rules_of(part.currency).multiple
+    if part.amount < 1:
+        raise AmountRefused(AmountReason.TOO_SMALL, "nothing cannot be taken")
+    if part.amount > whole.amount:
+        raise AmountRefused(AmountReason.TOO_LARGE, f"no more than {whole.format()} is held")
+    if part.amount % multiple:
+        why = f"an amount in {part.currency} must be a multiple of {multiple} minor units"
+        raise AmountRefused(AmountReason.NOT_A_MULTIPLE, why)
+
+
 def _rules_of(code: str) -> Currency:
     rules = CURRENCIES.get(code)
     if rules is None:

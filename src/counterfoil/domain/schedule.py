@@ -1,6 +1,6 @@
 """When a payment is looked at again, and how long we wait for what: every limit with its reason."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -62,6 +62,19 @@ CLAIM: Final = timedelta(seconds=120)
 ACTION_LIFE: Final = timedelta(hours=24)
 """How long a customer may take over what the processor asks of them, where it names no end itself: as long as Stripe's
 own payment pages stay open. Then the payment is let go, and its order may be paid anew."""
+
+HOLD_LIFE: Final = timedelta(days=7)
+"""How long money is held at most, where the processor names no earlier end: what Stripe grants most cards that pay
+online ("Place a hold on a payment method", validity windows). Nobody's money is kept longer for an order not served."""
+
+HOLD_MARGIN: Final = timedelta(hours=1)
+"""So long before the processor's own end we let a hold go: ended by us, its order is free when we say so."""
+
+
+def hold_ends(now: datetime, processor_ends_at: datetime | None) -> datetime:
+    """Return when a hold that is heard of now is let go; ``processor_ends_at`` is when the processor does, if known."""
+    ours = now + HOLD_LIFE
+    return ours if processor_ends_at is None else min(ours, processor_ends_at - HOLD_MARGIN)
 
 
 MOST_NUMBERED: Final = 99

@@ -15,7 +15,9 @@ def settle(before: Payment, after: Payment, cause: Cause, now: datetime) -> Adva
     """Derive the state, when what is held is let go, and say what changed."""
     after = replace(after, retry_at=_retry_at(after))
     state = derive(after, now)
-    after = replace(after, state=state, next_check_at=None if state in FINAL else after.next_check_at)
+    after = replace(after, state=state)
+    if state in FINAL:
+        after = replace(after, next_check_at=None, hold_ends_at=None, amount_to_capture=None)
     after = replace(after, let_go_at=_let_go_at(after, now))
     if after.let_go_at is not None and after.let_go_at != before.let_go_at:
         after = replace(after, next_check_at=min(after.next_check_at or now, max(after.let_go_at, now)))
@@ -42,12 +44,15 @@ def _retry_at(payment: Payment) -> datetime | None:
 
 
 def _let_go_at(payment: Payment, now: datetime) -> datetime | None:
-    """Return when the payment is let go at the processor, unless something else befalls it before."""
+    """Return when the payment is let go at the processor, unless something else befalls it before.
+
+    A hold whose capture is asked for is not let go for its age: until the processor ends it, it may still be taken.
+    """
     if payment.state not in _MAY_BE_LET_GO:
         return None
     awaited = (attempt.action for attempt in payment.attempts if attempt.state is AttemptState.REQUIRES_ACTION)
     moments = [action.expires_at for action in awaited if action is not None]
-    if payment.state is PaymentState.AUTHORIZED:
+    if payment.state is PaymentState.AUTHORIZED and payment.amount_to_capture is None:
         moments.append(payment.hold_ends_at)
     if payment.cancel_requested_at is not None or payment.fraud_decision is FraudDecision.DECLINED:
         moments.append(payment.let_go_at if payment.let_go_at is not None and payment.let_go_at <= now else now)

@@ -84,13 +84,15 @@ class Verdict:
 
     ``outcome`` is any happening but ``claimed``. ``amount_captured`` is in minor units of ``currency`` and set with a
     capture. ``intent_id`` and ``charge_id`` are the processor's names for the payment and for this attempt's charge,
-    where it gave them.
+    where it gave them. ``hold_ends_at`` is when the processor ends a hold by itself, where it said so; ``expired`` is
+    set with a cancellation that came of that.
 
     Of an unknown outcome, ``settling`` says how to learn it. ``executed`` is False where it is certain that no request
     of ours was carried out: then there is no reason to doubt. ``lingers`` is set where what was sent may still be
     carried out long after this answer. ``absent`` is set where a complete listing of what could have become of the
-    attempt shows nothing. ``key_refused`` is set where the processor does not accept our credentials. ``may_pass`` is
-    set with a refusal that time alone may lift, so that the same method may be tried a little later. ``alarm`` says
+    attempt shows nothing. ``refused`` is set where what else we asked about the attempt was refused for good, and the
+    attempt stands as it stood. ``key_refused`` is set where the processor does not accept our credentials. ``may_pass``
+    is set with a refusal that time alone may lift, so that the same method may be tried a little later. ``alarm`` says
     what a person must see.
     """
 
@@ -106,8 +108,11 @@ class Verdict:
     executed: bool = True
     lingers: bool = False
     absent: bool = False
+    refused: bool = False
     key_refused: bool = False
     may_pass: bool = False
+    hold_ends_at: datetime | None = None
+    expired: bool = False
     alarm: str | None = None
 
     def __post_init__(self) -> None:

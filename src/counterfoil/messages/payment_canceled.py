@@ -5,7 +5,8 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Final, Self
 
-from counterfoil.domain.payment import Fact
+from counterfoil.domain.capturing import CANCELED_ON_REQUEST
+from counterfoil.domain.payment import Fact, Payment
 from counterfoil.domain.verdict import Source
 from counterfoil.messages.envelope import FactMessage, common
 
@@ -18,8 +19,7 @@ REASONS: Final[Mapping[Source, str]] = MappingProxyType(
         Source.TIMER: "EXPIRED",
     },
 )
-"""What ended the payment, by how it became known. What we let go because its time was over has expired, whoever says
-first that it is gone."""
+"""What ended the payment that nobody asked to be canceled, by how it became known."""
 
 
 class PaymentCanceled(FactMessage):
@@ -31,6 +31,17 @@ class PaymentCanceled(FactMessage):
     @classmethod
     def of(cls, fact: Fact) -> Self:
         """Return the message that tells this fact."""
-        last = fact.payment.last_attempt
-        source = Source.TIMER if last is not None and last.expired_at is not None else fact.cause.source
-        return cls(**common(fact), reason=REASONS[source], canceled_at=fact.at)
+        return cls(**common(fact), reason=_reason(fact.payment, fact.cause.source), canceled_at=fact.at)
+
+
+def _reason(payment: Payment, source: Source) -> str:
+    """Return what ended a payment: whoever says first that it is gone, it is gone for the same reason.
+
+    What was asked to be canceled was; else what was let go because its time was over, by us or by the processor, has
+    expired.
+    """
+    if payment.cancel_requested_at is not None:
+        asked = payment.cancel_reason == CANCELED_ON_REQUEST
+        return CANCELED_ON_REQUEST if asked else REASONS[Source.ORDER]
+    last = payment.last_attempt
+    return REASONS[Source.TIMER if last is not None and last.expired_at is not None else source]

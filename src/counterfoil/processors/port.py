@@ -88,6 +88,9 @@ class Processor(Protocol):
     def cancellation(self, intent_id: str, event_id: str, number: int) -> Request:
         """Return the request to let a payment go; ``number`` counts such requests of one payment."""
 
+    def capture(self, intent_id: str, event_id: str, number: int, amount: int) -> Request:
+        """Return the request to take so much of what a payment holds; ``number`` counts such requests of a payment."""
+
     async def send(self, request: Request, *, again: bool, may_send: Callable[[], bool] = always) -> Verdict:
         """Send a stored request and return what was heard; nothing is sent where it is too late by then.
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum, unique
 from typing import Final
 from uuid import UUID
 
@@ -14,34 +15,46 @@ from counterfoil.store.pool import Connection
 _SQL: Final = queries.load("operations")
 
 
+@unique
+class Kind(StrEnum):
+    """What is asked."""
+
+    CANCEL = "cancel"  # to let the payment go
+    CAPTURE = "capture"  # to take what it holds, or a part of that
+
+
 @dataclass(frozen=True, slots=True)
-class Cancellation:
-    """A request to let a payment go: the how-manieth of that payment, and the attempt it is about."""
+class Operation:
+    """A request about a payment: the how-manieth of its kind, the attempt it is about, and how much is to be taken."""
 
     payment_id: UUID
+    kind: Kind
     number: int
     attempt: int
     request: Request
+    amount: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A cancellation as it was sent before; ``settled`` once a definite answer to it came."""
+    """An operation as it was sent before; ``settled`` once a definite answer to it came."""
 
     number: int
     request: Request
     first_sent_at: datetime
+    amount: int | None
     settled: bool
 
 
-async def latest(connection: Connection, payment_ids: Iterable[UUID]) -> dict[UUID, Sent]:
-    """Return the last cancellation of each of these payments that has one."""
-    records = await connection.fetch(_SQL.latest, list(payment_ids))
+async def latest(connection: Connection, kind: Kind, payment_ids: Iterable[UUID]) -> dict[UUID, Sent]:
+    """Return the last operation of that kind of each of these payments that has one."""
+    records = await connection.fetch(_SQL.latest, list(payment_ids), kind.value)
     return {
         record["payment_id"]: Sent(
             number=record["number"],
             request=Request(record["idempotency_key"], record["request"]),
             first_sent_at=record["first_sent_at"],
+            amount=record["amount"],
             settled=record["settled_at"] is not None,
         )
         for record in records
@@ -50,20 +63,22 @@ async def latest(connection: Connection, payment_ids: Iterable[UUID]) -> dict[UU
 
 async def claim(
     connection: Connection,
-    cancellations: Sequence[Cancellation],
+    operations: Sequence[Operation],
     owner: str,
     now: datetime,
     until: datetime,
 ) -> dict[UUID, Claim]:
-    """Put cancellations of locked payments on record and claim them; return the claims by payment."""
+    """Put operations on locked payments on record, one for each, and claim them; return the claims by payment."""
     records = await connection.fetch(
         _SQL.claim,
-        [one.payment_id for one in cancellations],
-        [one.number for one in cancellations],
-        [one.attempt for one in cancellations],
-        [one.request.key for one in cancellations],
-        [one.request.body for one in cancellations],
-        [one.request.digest for one in cancellations],
+        [one.payment_id for one in operations],
+        [one.kind.value for one in operations],
+        [one.number for one in operations],
+        [one.attempt for one in operations],
+        [one.request.key for one in operations],
+        [one.request.body for one in operations],
+        [one.request.digest for one in operations],
+        [one.amount for one in operations],
         owner,
         until,
         now,
@@ -73,13 +88,14 @@ async def claim(
 
 async def settle(
     connection: Connection,
-    answered: Sequence[tuple[Cancellation, Claim, bool]],
+    answered: Sequence[tuple[Operation, Claim, bool]],
     now: datetime,
 ) -> set[UUID]:
-    """End the claims on cancellations, each with whether its answer was definite; return the payments still held."""
+    """End the claims on operations, each with whether its answer was definite; return the payments still held."""
     records = await connection.fetch(
         _SQL.settle,
         [one.payment_id for one, _, _ in answered],
+        [one.kind.value for one, _, _ in answered],
         [one.number for one, _, _ in answered],
         [claim.fence for _, claim, _ in answered],
         [definite for _, _, definite in answered],

@@ -111,7 +111,7 @@ async def lock(connection: Connection, payment_ids: Iterable[UUID]) -> dict[UUID
 async def lock_due_to_send(connection: Connection, now: datetime, most: int, credential: str) -> dict[UUID, Held]:
     """Return up to ``most`` locked payments whose attempt is to be sent, or sent again; those held elsewhere not.
 
-    None while ``credential`` is paused, here as in the two below.
+    None while ``credential`` is paused, here as in the three below.
     """
     records = await connection.fetch(_SQL.lock_due_to_send, now, most, now - KEY_LIFE, credential)
     return await lock(connection, [record["id"] for record in records])
@@ -120,6 +120,12 @@ async def lock_due_to_send(connection: Connection, now: datetime, most: int, cre
 async def lock_to_let_go(connection: Connection, now: datetime, most: int, credential: str) -> dict[UUID, Held]:
     """Return up to ``most`` locked payments that are to be let go at the processor; those held elsewhere not."""
     records = await connection.fetch(_SQL.lock_to_let_go, now, most, credential)
+    return await lock(connection, [record["id"] for record in records])
+
+
+async def lock_to_capture(connection: Connection, now: datetime, most: int, credential: str) -> dict[UUID, Held]:
+    """Return up to ``most`` locked payments whose hold is to be captured; those held elsewhere not."""
+    records = await connection.fetch(_SQL.lock_to_capture, now, most, credential)
     return await lock(connection, [record["id"] for record in records])
 
 

@@ -1,6 +1,7 @@
 """Which event a delivery brings, and what it says."""
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -26,6 +27,32 @@ def body(**changes: Any) -> bytes:
         "data": {"object": thing},
     }
     return json.dumps(event | changes).encode()
+
+
+def charge(**changes: Any) -> dict[str, Any]:
+    """A charge of ours that holds its money, changed."""
+    thing = {"id": "ch_1", "object": "charge", "status": "succeeded", "captured": False, "amount": 1999}
+    card = {"capture_before": 1_772_971_200}
+    more = {"payment_intent": "pi_1", "payment_method_details": {"card": card}, "metadata": {"payment_id": str(OURS)}}
+    return thing | more | changes
+
+
+@pytest.mark.parametrize("released", [{"refunded": True, "amount_refunded": 1999}, {}])
+def test_a_hold_that_has_expired_is_canceled(released: dict[str, Any]) -> None:
+    """By the type of its event, whether or not its charge shows what was let go."""
+    word = notices.read(body(type="charge.expired", data={"object": charge(**released)}))
+    assert isinstance(word, Word)
+    assert word.verdict is not None
+    assert (word.verdict.outcome, word.verdict.expired) == (AttemptHappening.CANCELED, True)
+
+
+def test_a_hold_says_until_when_it_lasts() -> None:
+    """In the charge of its event, which is where Stripe has it."""
+    word = notices.read(body(type="charge.succeeded", data={"object": charge()}))
+    assert isinstance(word, Word)
+    assert word.verdict is not None
+    assert (word.verdict.outcome, word.verdict.expired) == (AttemptHappening.AUTHORIZED, False)
+    assert word.verdict.hold_ends_at == datetime(2026, 3, 8, 12, 0, tzinfo=UTC)
 
 
 def thing_of(raw: bytes) -> dict[str, Any]:

@@ -61,6 +61,37 @@ def test_a_refusal_passes_or_not_whoever_tells_it(code: str, kind: str | None, *
     assert [passes] * 3 == [verdict.may_pass for verdict in told]
 
 
+@pytest.mark.parametrize(("reason", "expired"), [("automatic", True), ("abandoned", False), (None, False)])
+def test_a_cancellation_says_whether_its_time_was_over(reason: str | None, *, expired: bool) -> None:
+    """Stripe's own reason for canceling by itself, and those that somebody gives."""
+    assert verdicts.of_intent(intent("canceled", cancellation_reason=reason), CAUSE).expired is expired
+
+
+@pytest.mark.parametrize("charge", [None, "ch_1", {"id": "ch_1"}, {"payment_method_details": {"card": {}}}, 7])
+def test_a_hold_whose_end_is_not_told_has_none(charge: Any) -> None:
+    """Plain, expanded without it, or odd: ours is the only end then."""
+    assert verdicts.of_intent(intent("requires_capture", latest_charge=charge), CAUSE).hold_ends_at is None
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "refused"),
+    [
+        (400, {"type": "invalid_request_error", "code": "amount_too_large"}, True),
+        (404, {"type": "invalid_request_error", "code": "resource_missing"}, True),
+        (402, {"type": "card_error", "code": "card_declined"}, True),
+        (400, {"type": "invalid_request_error", "code": "charge_expired_for_capture"}, False),
+        (409, {"type": "idempotency_error", "code": "idempotency_key_in_use"}, False),
+        (429, {"type": "rate_limit_error"}, False),
+        (500, {"type": "api_error"}, False),
+    ],
+)
+def test_what_we_ask_of_an_intent_may_be_refused_for_good(status: int, error: dict[str, Any], *, refused: bool) -> None:
+    """Then a person hears of it; the attempt it is about is never ended by that."""
+    verdict = verdicts.of_refused_operation(status, error, CAUSE)
+    assert (verdict.outcome, verdict.refused) == (AttemptHappening.UNKNOWN, refused)
+    assert (verdict.alarm is not None) == refused
+
+
 def test_an_undocumented_status_raises_an_alarm() -> None:
     """It moves nothing, and a person hears of it."""
     assert verdicts.of_intent(intent("a_status_of_next_year"), CAUSE).alarm is not None
@@ -195,10 +226,10 @@ def test_the_latest_charge_is_the_attempts_where_it_has_one(
     ],
 )
 def test_what_cannot_be_canceled_ends_nothing(status: int, error: dict[str, Any]) -> None:
-    """A refusal is about the cancellation and not about the attempt; that our request is at fault, a person sees."""
-    said = verdicts.of_refused_cancellation(status, error, CAUSE)
+    """A refusal is about the cancellation and not about the attempt; that it was refused for good, a person sees."""
+    said = verdicts.of_refused_operation(status, error, CAUSE)
     assert (said.outcome, said.settling) == (AttemptHappening.UNKNOWN, Settling.ASK)
-    assert (said.alarm is not None) == (status in (400, 404))
+    assert (said.alarm is not None) == (status != 500)
 
 
 @pytest.mark.parametrize("again", [False, True])

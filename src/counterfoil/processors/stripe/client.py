@@ -139,6 +139,10 @@ class StripeProcessor:
         """Return the request to cancel an intent that nobody will complete."""
         return requests.cancel(intent_id, event_id, number)
 
+    def capture(self, intent_id: str, event_id: str, number: int, amount: int) -> Request:
+        """Return the request to take so much, in minor units, of what an intent holds."""
+        return requests.capture(intent_id, event_id, number, amount)
+
     async def send(self, request: Request, *, again: bool, may_send: Callable[[], bool] = always) -> Verdict:
         """Send a stored request and return what was heard; nothing is sent where it is too late by then.
 
@@ -161,13 +165,13 @@ class StripeProcessor:
         found = await self.look_up(call.intent_id)
         # A refusal on the intent may be an earlier attempt's; what it says of this one is found out by and by.
         told = found.outcome not in (AttemptHappening.UNKNOWN, AttemptHappening.DECLINED)
-        return replace(found, alarm=verdict.alarm or found.alarm) if told else verdict
+        return replace(found, alarm=verdict.alarm or found.alarm, refused=verdict.refused) if told else verdict
 
     async def look_up(self, intent_id: str) -> Verdict:
         """Ask how a payment stands."""
         async with self._slots:
             try:
-                intent = await self._client.payment_intents.retrieve_async(intent_id)
+                intent = await self._client.payment_intents.retrieve_async(intent_id, {"expand": ["latest_charge"]})
             except Exception as error:  # noqa: BLE001 - a look-up that fails for whatever reason has told us nothing
                 return _nothing_told(error)
         cause = _cause(Source.LOOK_UP, intent)
@@ -213,6 +217,8 @@ class StripeProcessor:
         assert call.intent_id is not None
         if call.name == "cancel":
             return await intents.cancel_async(call.intent_id, parameters, options)  # type: ignore[arg-type]  # the same
+        if call.name == "capture":
+            return await intents.capture_async(call.intent_id, parameters, options)  # type: ignore[arg-type]  # the same
         assert call.name == "confirm", call.name
         return await intents.confirm_async(call.intent_id, parameters, options)  # type: ignore[arg-type]  # the same
 
@@ -257,8 +263,8 @@ def _verdict_of(error: Exception, call: Call, *, again: bool) -> Verdict:
     if not isinstance(error, stripe.StripeError) or error.http_status is None:
         return verdicts.of_silence(cause)
     said = _error_of(error)
-    if call.name == "cancel":
-        return verdicts.of_refused_cancellation(error.http_status, said, cause)
+    if call.name in ("cancel", "capture"):
+        return verdicts.of_refused_operation(error.http_status, said, cause)
     may_retry = str((error.headers or {}).get("stripe-should-retry")).lower() != "false"
     return verdicts.of_refusal(error.http_status, said, cause, again=again, may_retry=may_retry)
 

@@ -4,6 +4,7 @@ The receiver only asks *which* event it is; what it means is read later, by the 
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 from uuid import UUID
 
@@ -28,8 +29,13 @@ INTENT_EVENTS: Final = frozenset(
 )
 """Events whose object is a PaymentIntent that tells how its attempt stands."""
 
-CHARGE_EVENTS: Final = frozenset({"charge.succeeded", "charge.pending", "charge.failed", "charge.captured"})
+CHARGE_EVENTS: Final = frozenset(
+    {"charge.succeeded", "charge.pending", "charge.failed", "charge.captured", "charge.expired"},
+)
 """Events whose object is a Charge that tells the same."""
+
+_HELD_NO_MORE: Final = frozenset({AttemptHappening.AUTHORIZED, AttemptHappening.CANCELED})
+"""What the charge of an event that says its hold has ended may look like."""
 
 
 def identify(body: bytes) -> Identity:
@@ -85,6 +91,8 @@ def read(body: bytes) -> Word | Silence:
         if payment_id is None:  # not ours, as far as it says: at most its intent is worth asking about
             return Word(None, str(intent_id), None, None)
         raise NotAnEvent(f"its object is not what Stripe documents ({type(error).__name__})") from error
+    if kind == "charge.expired" and verdict.outcome in _HELD_NO_MORE:
+        verdict = replace(verdict, outcome=AttemptHappening.CANCELED, expired=True)
     if verdict.outcome is AttemptHappening.UNKNOWN:
         raise NotAnEvent(verdict.alarm or "its object's status does not fit its type")
     return Word(payment_id, verdict.intent_id, verdict.charge_id, verdict)

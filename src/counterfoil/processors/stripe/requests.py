@@ -13,6 +13,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from counterfoil.domain.order import Mandate, Order
+from counterfoil.domain.payment import CaptureMethod
 from counterfoil.domain.request import Request
 from counterfoil.domain.schedule import MOST_NUMBERED
 
@@ -52,6 +53,7 @@ def create_and_confirm(payment_id: UUID, order: Order, kind: str, return_url: st
             "event_id": order.event_id,
         },
         **_paid_by(order, kind, return_url),
+        **_answered_with(order),
     }
     if order.processor_customer_id is not None:
         parameters["customer"] = order.processor_customer_id
@@ -66,7 +68,8 @@ def confirm(intent_id: str, number: int, order: Order, kind: str, return_url: st
     The intent keeps amount, currency and metadata from the first; only how it is paid is said anew.
     """
     assert number > 1, "attempt 1 creates its intent"
-    said = {"call": "confirm", "intent": intent_id, "parameters": _paid_by(order, kind, return_url)}
+    parameters = {**_paid_by(order, kind, return_url), **_answered_with(order)}
+    said = {"call": "confirm", "intent": intent_id, "parameters": parameters}
     return Request(_key_of_attempt(order.event_id, number), _canonical(said))
 
 
@@ -75,6 +78,16 @@ def cancel(intent_id: str, event_id: str, number: int) -> Request:
     assert number <= MOST_NUMBERED
     said = {"call": "cancel", "intent": intent_id, "parameters": {"cancellation_reason": "abandoned"}}
     return Request(f"{key_for(event_id)}:cancel:{number}", _canonical(said))
+
+
+def capture(intent_id: str, event_id: str, number: int, amount: int) -> Request:
+    """Return the request that takes so much, in minor units, of what the payment's PaymentIntent holds.
+
+    The rest is let go with it. ``number`` counts such requests of this payment.
+    """
+    assert number <= MOST_NUMBERED
+    said = {"call": "capture", "intent": intent_id, "parameters": {"amount_to_capture": amount}}
+    return Request(f"{key_for(event_id)}:capture:{number}", _canonical(said))
 
 
 def key_for(event_id: str) -> str:
@@ -115,6 +128,11 @@ def _paid_by(order: Order, kind: str, return_url: str | None) -> dict[str, Any]:
         **_mandate(order.mandate),
         **presence,
     }
+
+
+def _answered_with(order: Order) -> dict[str, Any]:
+    """Have the answer tell until when the money is held: that stands in the charge, of which it else gives the id."""
+    return {"expand": ["latest_charge"]} if order.capture_method is CaptureMethod.MANUAL else {}
 
 
 def _method(method: str) -> dict[str, Any]:

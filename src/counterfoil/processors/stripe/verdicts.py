@@ -58,7 +58,12 @@ _ADVICE_AGAINST: Final = frozenset({"do_not_try_again", "confirm_card_data"})
 """The bank's own word on retrying, where Stripe passes it on (``advice_code``); it outweighs the code."""
 
 _STATE_ERRORS: Final = frozenset(
-    {"payment_intent_unexpected_state", "charge_already_captured", "charge_already_refunded"},
+    {
+        "payment_intent_unexpected_state",
+        "charge_already_captured",
+        "charge_already_refunded",
+        "charge_expired_for_capture",
+    },
 )
 """The request was fine but the object had moved on; the object, not the error, is the news."""
 
@@ -71,6 +76,9 @@ _KEY_REFUSED: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 
 _BEFORE_ANY_WORK: Final = _KEY_REFUSED | {HTTPStatus.TOO_MANY_REQUESTS}
 """Answered before the idempotency layer: of this send nothing was carried out, of an earlier one it says nothing."""
+
+_OF_THE_REQUEST: Final = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND})
+"""Of the request itself, unless the code says that the object had moved on."""
 
 _MAY_LINGER: Final = frozenset({HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.FAILED_DEPENDENCY})
 """Stripe's own failure, kept under the key and given again for it; what was begun may be finished afterwards."""
@@ -105,16 +113,26 @@ def of_intent(intent: Mapping[str, Any], cause: Cause) -> Verdict:
     if status not in _OUTCOMES:
         return replace(unknown, alarm="Stripe used a PaymentIntent status this version does not know")
     outcome, error = _OUTCOMES[status], intent.get("last_payment_error")
-    if outcome is AttemptHappening.CAPTURED:
-        return replace(said, outcome=outcome, amount_captured=int(intent["amount_received"]))
-    if outcome is AttemptHappening.ACTION:
-        return replace(said, outcome=outcome, action=_action(intent.get("next_action") or {}))
     if outcome is AttemptHappening.DECLINED and error:
         charge_id, decline = _id_of(error.get("charge")), _decline(error)
         return replace(said, outcome=outcome, charge_id=charge_id, decline=decline, may_pass=_may_pass(error, decline))
     if outcome in (AttemptHappening.UNKNOWN, AttemptHappening.DECLINED):  # never confirmed, so nothing was declined
         return unknown
-    return replace(said, outcome=outcome)
+    return replace(said, outcome=outcome, **_told_with(outcome, intent))
+
+
+def _told_with(outcome: AttemptHappening, intent: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what else a PaymentIntent says that has come to this."""
+    match outcome:
+        case AttemptHappening.CAPTURED:
+            return {"amount_captured": int(intent["amount_received"])}
+        case AttemptHappening.AUTHORIZED:
+            return {"hold_ends_at": _hold_ends_at(intent.get("latest_charge"))}
+        case AttemptHappening.CANCELED:
+            return {"expired": intent.get("cancellation_reason") in _EXPIRED}
+        case AttemptHappening.ACTION:
+            return {"action": _action(intent.get("next_action") or {})}
+    return {}
 
 
 def of_charge(charge: Mapping[str, Any], cause: Cause) -> Verdict:
@@ -130,8 +148,10 @@ def of_charge(charge: Mapping[str, Any], cause: Cause) -> Verdict:
         case "succeeded", True:
             captured = int(charge.get("amount_captured", charge["amount"]))
             return replace(said, outcome=AttemptHappening.CAPTURED, amount_captured=captured)
+        case "succeeded", _ if charge.get("refunded") is True:  # all of a hold was let go, by us or for its age
+            return replace(said, outcome=AttemptHappening.CANCELED)
         case "succeeded", _:
-            return replace(said, outcome=AttemptHappening.AUTHORIZED)
+            return replace(said, outcome=AttemptHappening.AUTHORIZED, hold_ends_at=_hold_ends_at(charge))
         case "pending", _:
             return replace(said, outcome=AttemptHappening.PROCESSING)
         case "failed", _:
@@ -198,17 +218,17 @@ def of_refusal(
     return replace(verdict, key_refused=status in _KEY_REFUSED, lingers=status in _MAY_LINGER)
 
 
-def of_refused_cancellation(status: int, error: Mapping[str, Any], cause: Cause) -> Verdict:
-    """Return what it means for an attempt that its intent could not be canceled: only the intent itself can tell.
+def of_refused_operation(status: int, error: Mapping[str, Any], cause: Cause) -> Verdict:
+    """Return what it means for an attempt that its intent could not be canceled, or captured: only the intent can tell.
 
-    That the request is wrong says nothing of the attempt, so it ends none; it raises an alarm.
+    That the request is wrong says nothing of the attempt, so it ends none; it raises an alarm, and is ``refused``: sent
+    again it would be refused again.
     """
     verdict = of_refusal(status, error, cause, again=True)
-    if verdict.decline is not None:
-        return of_silence(cause, settling=Settling.ASK)
-    # A method that is at fault may be the customer's; there is none in this request.
-    odd = _text(error.get("code")) in _METHOD_ERRORS
-    return replace(verdict, alarm=f"Stripe cannot cancel the payment ({error['code']})") if odd else verdict
+    if verdict.decline is None and not (status in _OF_THE_REQUEST and error.get("code") not in _STATE_ERRORS):
+        return verdict
+    why = verdict.alarm or f"Stripe refuses what we asked of its intent ({_text(error.get('code'))})"
+    return replace(of_silence(cause, settling=Settling.ASK, alarm=why), refused=True)
 
 
 def _of_invalid(kind: str | None, error: Mapping[str, Any], cause: Cause, *, again: bool) -> Verdict:
@@ -274,6 +294,13 @@ def _action(next_action: Mapping[str, Any]) -> Action | None:
     return None
 
 
+def _hold_ends_at(charge: Any) -> datetime | None:
+    """Return until when a charge may be captured, where it is given as an object and says so."""
+    for name in ("payment_method_details", "card"):
+        charge = charge.get(name) if isinstance(charge, Mapping) else None
+    return _moment(charge.get("capture_before")) if isinstance(charge, Mapping) else None
+
+
 def _ends(step: Mapping[str, Any]) -> datetime | None:
     """Return until when the customer may take a step, where Stripe says so or has a rule for it."""
     for told in (step, *(part for part in step.values() if isinstance(part, Mapping))):
@@ -316,6 +343,9 @@ def _id_of(reference: Any) -> str | None:
 
 
 _PLAIN_DECLINES: Final = frozenset({"card_declined", "incorrect_cvc", "incorrect_number", "incorrect_zip"})
+
+_EXPIRED: Final = frozenset({"automatic", "expired"})
+"""Why Stripe cancels an intent by itself: nobody captured it in time."""
 
 _CHARGED: Final = frozenset({"succeeded", "requires_capture", "processing"})
 

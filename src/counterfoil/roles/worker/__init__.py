@@ -16,6 +16,7 @@ from counterfoil.roles.serving import serve
 from counterfoil.roles.tending import database_check, tended
 from counterfoil.roles.worker.attempts import Lettings, Questions, Sends
 from counterfoil.roles.worker.bench import GATHER_SECONDS, Bench, Work
+from counterfoil.roles.worker.captures import Captures
 from counterfoil.roles.worker.readings import Measures, Notices
 from counterfoil.roles.worker.retries import Retries
 from counterfoil.roles.world import World, open_world, owner_name
@@ -52,6 +53,7 @@ async def run(settings: Settings, shutdown: Shutdown) -> None:
         timed: list[Work] = [
             Sends(bench),
             Questions(bench),
+            Captures(bench),
             Lettings(bench),
             Retries(bench),
             bench.pausing,

@@ -108,6 +108,15 @@ SELECT id FROM payments AS p
    AND NOT EXISTS (SELECT FROM pauses WHERE credential = $3::text)
  ORDER BY next_check_at LIMIT $2::int FOR UPDATE SKIP LOCKED;
 
+-- name: lock_to_capture
+-- Up to $2 payments whose time has come at $1, whose hold is asked to be captured and is not to be let go; none while the
+-- credential $3 is paused. Locks each; rows another process holds are skipped.
+SELECT id FROM payments AS p
+ WHERE next_check_at <= $1::timestamptz AND state = 'authorized' AND amount_to_capture IS NOT NULL
+   AND (let_go_at IS NULL OR let_go_at > $1::timestamptz)
+   AND NOT EXISTS (SELECT FROM pauses WHERE credential = $3::text)
+ ORDER BY next_check_at LIMIT $2::int FOR UPDATE SKIP LOCKED;
+
 -- name: lock_doubtful
 -- Up to $2 payments shown as processing whose outcome has been unknown since $1 or longer, while the credential $3 is
 -- paused: nobody else looks at them then. Locks each; rows another process holds are skipped.
@@ -118,8 +127,9 @@ SELECT id FROM payments AS p
  ORDER BY id LIMIT $2::int FOR UPDATE SKIP LOCKED;
 
 -- name: claim_due_to_ask
--- Take up to $2 payments whose time has come at $1 and that neither `lock_due_to_send` nor `lock_to_let_go` would give, nor
--- anybody is sending, nor are to be tried again; nobody else takes them before $3. $4 and $5 are the deadline of keys and the credential, as there.
+-- Take up to $2 payments whose time has come at $1 and that none of `lock_due_to_send`, `lock_to_let_go` and
+-- `lock_to_capture` would give, nor anybody is sending, nor are to be tried again; nobody else takes them before $3. $4 and
+-- $5 are the deadline of keys and the credential, as there.
 -- Locks each; rows another process holds are skipped.
 WITH due AS (
     SELECT id FROM payments AS p
@@ -131,7 +141,8 @@ WITH due AS (
               AND (p.intent_id IS NULL OR a.number > 1) AND NOT (a.exposed AND a.first_sent_at <= $4::timestamptz)))
        AND NOT EXISTS (
            SELECT FROM attempts AS a WHERE a.payment_id = p.id AND a.claim_expires_at > $1::timestamptz)
-       AND NOT (state IN ('requires_action', 'authorized') AND let_go_at <= $1::timestamptz)
+       AND NOT (state IN ('requires_action', 'authorized') AND coalesce(let_go_at <= $1::timestamptz, false))
+       AND NOT (state = 'authorized' AND amount_to_capture IS NOT NULL)
        AND (retry_at IS NULL OR retry_at > $1::timestamptz)
        AND NOT EXISTS (SELECT FROM pauses WHERE credential = $5::text)
      ORDER BY next_check_at LIMIT $2::int FOR UPDATE SKIP LOCKED

@@ -1,0 +1,39 @@
+"""What is held is taken where somebody asked for it, and whoever asked could not, or did not see the end of it."""
+
+from collections.abc import Sequence
+
+from counterfoil.domain.payment import Payment
+from counterfoil.journey import capture
+from counterfoil.journey.capture import Heard, Taking
+from counterfoil.roles.worker.bench import Bench
+from counterfoil.runtime.batching import Batcher
+
+
+class Captures:
+    """Holds whose capture is due are taken."""
+
+    name = "capture"
+
+    def __init__(self, bench: Bench) -> None:
+        self._bench = bench
+        self._recorded: Batcher[Heard, Payment] = bench.batched(self._record)
+
+    async def round(self) -> bool:
+        """Begin to capture what is due; return whether there may be more to begin."""
+        bench, world = self._bench, self._bench.world
+        if bench.busy(self.name) >= capture.MOST_AT_ONCE:
+            return False
+        request = bench.processor.capture
+        takings = await capture.claim_due(world.pool, world.ids, request, bench.claimant, world.clock.now())
+        for taking in takings:
+            bench.begin(self.name, taking.operation.payment_id, self._take(taking))
+        return len(takings) == capture.MOST_AT_ONCE
+
+    async def _take(self, taking: Taking) -> None:
+        heard = await capture.call(self._bench.processor, taking, self._bench.world.clock)
+        await self._bench.pausing.note(heard.verdict)
+        await self._recorded.submit(heard)
+
+    async def _record(self, heard: Sequence[Heard]) -> list[Payment]:
+        world = self._bench.world
+        return await capture.record(world.pool, world.ids, heard, world.clock.now())
