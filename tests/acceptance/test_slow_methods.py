@@ -202,3 +202,51 @@ async def test_a_debit_whose_webhook_is_lost_is_asked_about(
     await told(merchant, http, failed, "PaymentProcessing", "PaymentFailed")
     assert unheard == ["processing", "processing"]
     assert [await merchant.learned_by(one) for one in (paid, failed)] == ["look-up", "look-up"]
+
+
+async def held(merchant: Merchant, http: httpx.AsyncClient, name: str) -> Any:
+    """Have the money of an order held, and wait until that was published."""
+    answer = await merchant.charge(http, order(name, capture_method="manual"))
+    assert (answer.status_code, answer.json()["status"]) == (200, "authorized"), answer.text
+    await told(merchant, http, answer.json()["payment_id"], "PaymentAuthorized")
+    return answer.json()
+
+
+async def test_a_hold_that_nobody_takes_is_let_go_in_its_time(merchant: Merchant, http: httpx.AsyncClient) -> None:
+    """Its time has come: the worker cancels it at Stripe, says so once, and the order may be paid anew."""
+    payment_id = (await held(merchant, http, "left"))["payment_id"]
+    due = "hold_ends_at = now(), let_go_at = now(), next_check_at = now()"
+    await fetch(merchant.stage, f"UPDATE payments SET {due} WHERE id = '{payment_id}' RETURNING id")  # noqa: S608 - a uuid that the gateway gave
+
+    await told(merchant, http, payment_id, "PaymentAuthorized", "PaymentCanceled")
+    payment = await merchant.payment(http, payment_id)
+    at_stripe = await merchant.at_stripe(http, "GET", f"/v1/payment_intents/{payment['payment_intent_id']}")
+    anew = await merchant.charge(http, {**order("left"), "event_id": "event-left-anew"})
+    assert (payment["status"], payment["amount_captured"], at_stripe["status"]) == ("canceled", 0, "canceled")
+    assert (anew.status_code, anew.json()["status"]) == (200, "succeeded")
+
+
+async def test_a_hold_that_stripe_ends_is_over_with_us(merchant: Merchant, http: httpx.AsyncClient) -> None:
+    """Eight days pass there and none here: its webhooks say that the hold has expired, and that is said once."""
+    payment_id = (await held(merchant, http, "expired"))["payment_id"]
+
+    await merchant.days_pass(http, 8)
+
+    await told(merchant, http, payment_id, "PaymentAuthorized", "PaymentCanceled")
+    assert await merchant.learned_by(payment_id) == "notice"
+    reasons = [one["data"].get("reason") for one in await merchant.published(http) if one["payment_id"] == payment_id]
+    assert reasons[-1] == "EXPIRED"
+
+
+async def test_a_capture_whose_answer_is_lost_is_taken_once(merchant: Merchant, http: httpx.AsyncClient) -> None:
+    """The gateway is told nothing; a webhook or the worker settles it, and Stripe has taken it once."""
+    payment = await held(merchant, http, "lost")
+    await merchant.script(http, "faults", {"fault": "lose_answer", "path": "/v1/payment_intents/*/capture"})
+    path = f"{merchant.gateway.url}/payments/{payment['payment_id']}/capture"
+    answer = await http.post(path, headers=merchant.headers, json={"amount": 500})
+
+    await told(merchant, http, payment["payment_id"], "PaymentAuthorized", "PaymentSucceeded")
+    shown = await merchant.payment(http, payment["payment_id"])
+    charge = await merchant.at_stripe(http, "GET", f"/v1/charges/{shown['attempts'][0]['charge_id']}")
+    assert answer.status_code in (200, 202), "a webhook may be faster than the answer"
+    assert (shown["amount_captured"], charge["amount_captured"]) == (500, 500)

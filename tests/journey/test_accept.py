@@ -7,7 +7,8 @@ from tests.orders import Shop, order
 from counterfoil.domain.errors import IdempotencyKeyReused, InProgress, OrderHasPayment
 from counterfoil.domain.money import Money
 from counterfoil.domain.schedule import CLAIM
-from counterfoil.journey.accept import Accepted, Repeated
+from counterfoil.journey import accept
+from counterfoil.journey.accept import Accepted, Repeated, Wish
 
 
 async def test_a_new_order_is_a_payment_an_attempt_and_a_fact(shop: Shop) -> None:
@@ -114,3 +115,13 @@ async def test_an_order_keeps_what_it_came_with(shop: Shop) -> None:
     row = await shop.pool.fetchrow("SELECT customer_email, metadata, locale, currency, amount, livemode FROM payments")
     assert row is not None
     assert tuple(row.values()) == ("a@example.com", '{"colour": "red"}', "de-AT", "EUR", 1999, False)
+
+
+async def test_a_payment_id_belongs_to_one_event(shop: Shop) -> None:
+    """Named by its sender for a second event, it is refused, and nothing of that is kept."""
+    payment = await shop.charge(order(1))
+    request = await shop.stripe.request_for(payment.id, order(2))
+    wish = Wish(payment.id, order(2), request, livemode=False, owner="test")
+    (answer,) = await accept.run(shop.pool, shop.ids, [wish], shop.clock.now())
+    assert isinstance(answer, IdempotencyKeyReused)
+    assert await shop.pool.fetchval("SELECT count(*) FROM payments") == 1

@@ -75,3 +75,23 @@ async def lose(*, gateway_url: str, http: httpx.AsyncClient, headers: dict[str, 
     for post in posts:
         post.cancel()
     await asyncio.gather(*posts, return_exceptions=True)
+
+
+async def test_a_capture_whose_end_the_gateway_did_not_see_is_settled(stage: Stage, http: httpx.AsyncClient) -> None:
+    """Its answer was lost and no webhook comes: a worker sends the same under the same key, and it is taken once."""
+    gateway = stage.start("gateway")
+    headers = await authority(stage)
+    held = (await http.post(f"{gateway.url}/charge", json=order(1, capture_method="manual"), headers=headers)).json()
+    lost = {"fault": "lose_answer", "path": "/v1/payment_intents/*/capture"}
+    (await http.post(f"{stage.sandbox_url}/_sandbox/faults", json=lost)).raise_for_status()
+    path = f"{gateway.url}/payments/{held['payment_id']}/capture"
+    asked = await http.post(path, json={"amount": 500}, headers=headers)
+    await fetch(stage, "UPDATE payments SET next_check_at = now() RETURNING id")
+
+    stage.start("worker")
+
+    await becomes([("succeeded", 500)], lambda: fetch(stage, "SELECT state, amount_captured FROM payments"))
+    key = {"idempotency_key": "event-1:capture:1"}
+    log = (await http.get(f"{stage.sandbox_url}/_sandbox/requests", params=key)).json()["requests"]
+    assert (asked.status_code, asked.json()["amount_to_capture"], len(log)) == (202, 500, 2)
+    assert len({one["body"] for one in log}) == 1

@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import typer
 
-from counterfoil.cli import customers, demo, events, migrating, payments, roles, settings, statuses, tokens, up
+from counterfoil.cli import customers, demo, events, holds, migrating, payments, roles, settings, statuses, tokens, up
 from counterfoil.cli.exits import EXPECTED, CommandFailed, ExitCode, WrongUsage, exit_code_for, first_cause
 from counterfoil.domain.errors import CounterfoilError
 
@@ -35,6 +35,8 @@ app.command("pay")(payments.pay)
 app.command("show")(payments.show)
 app.command("explain")(payments.explain)
 app.command("try-again")(payments.try_again)
+app.command("capture")(holds.capture)
+app.command("cancel")(holds.cancel)
 app.command("list")(payments.list_payments)
 app.command("status")(statuses.status)
 app.command("events")(events.events)

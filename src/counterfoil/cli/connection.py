@@ -144,6 +144,16 @@ class Connection:
         path = f"/payments/{payment_id}/payment-method"
         return self._charged(path, method, if_lost=f"`counterfoil show {payment_id}` tells")
 
+    def capture(self, payment_id: str, amount: int | None) -> Mapping[str, Any]:
+        """Take so much of what a payment holds, None being all of it, and return the payment; raises as `charge`."""
+        body = {} if amount is None else {"amount": amount}
+        ask = "the same command asks again and never takes it twice"
+        return self._charged(f"/payments/{payment_id}/capture", body, if_lost=ask)
+
+    def cancel(self, payment_id: str) -> Mapping[str, Any]:
+        """Cancel a payment and return it; raises as `charge`."""
+        return self._charged(f"/payments/{payment_id}/cancel", {}, if_lost="the same command asks again")
+
     def _charged(self, path: str, body: Mapping[str, Any], *, if_lost: str) -> Mapping[str, Any]:
         import httpx
 

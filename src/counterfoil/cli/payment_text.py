@@ -41,6 +41,10 @@ def sentence(payment: Mapping[str, Any]) -> "Text":
     from rich.text import Text
 
     line = Text.assemble(status(payment), "  ", money(payment), "  ", (payment["payment_id"], "dim"))
+    if payment["status"] == "succeeded" and payment.get("amount_captured", payment["amount"]) < payment["amount"]:
+        line.append(f"  {money(payment, 'amount_captured')} of it taken")
+    if payment.get("amount_to_capture"):
+        line.append(f"  {money(payment, 'amount_to_capture')} of it is being taken")
     why = reason(payment)
     if why:
         line.append(f"  {why}")
@@ -87,6 +91,10 @@ def fields(payment: Mapping[str, Any]) -> list[tuple[str, "str | Text"]]:
         rows.append(("try again", "with another method" if payment.get("can_retry") else "no"))
     if payment["status"] == "requires_action" and payment.get("action"):
         rows.append(("to approve", payment["action"]["url"]))
+    if payment.get("amount_to_capture"):
+        rows.append(("to capture", money(payment, "amount_to_capture")))
+    if payment.get("hold_ends_at"):
+        rows.append(("held until", moment(payment["hold_ends_at"])))
     if payment.get("disputed"):
         rows.append(("disputed", "yes"))
     if payment.get("next_check_at"):

@@ -36,6 +36,7 @@ def pay(  # noqa: PLR0913  each is an argument or option of the command
     order: Annotated[str, typer.Option(help="The order's id; made up when left out.")] = "",
     customer: Annotated[str, typer.Option(help="The customer's id.")] = "",
     event_id: Annotated[str, typer.Option(help="The same id never charges twice; made up when left out.")] = "",
+    hold: Annotated[bool, typer.Option("--hold", help="Hold the money only; `capture` takes it.")] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Follow the payment until it is final.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -46,11 +47,12 @@ def pay(  # noqa: PLR0913  each is an argument or option of the command
         order_id=order,
         customer_id=customer,
         payment_method=payment_method_of(card) if card else "",
+        capture_method="manual" if hold else "",
     )
     with Connection(gateway_of(load_from_process(None))) as gateway:
         payment = gateway.charge(body)
         if watch:
-            payment = _watched(gateway, payment["payment_id"], as_json=as_json)
+            payment = followed(gateway, payment["payment_id"], as_json=as_json)
     _end({"amount": body["amount_cents"], **body, **payment}, payment, as_json=as_json)
 
 
@@ -64,10 +66,10 @@ def try_again(
     """Try a failed payment again with another method."""
     method = {"payment_method": payment_method_of(card)}
     with Connection(gateway_of(load_from_process(None))) as gateway:
-        found = _found(gateway, payment)
+        found = payment_named(gateway, payment)
         tried = gateway.charge_anew(found["payment_id"], method)
         if watch:
-            tried = _watched(gateway, found["payment_id"], as_json=as_json)
+            tried = followed(gateway, found["payment_id"], as_json=as_json)
     _end(tried, tried, as_json=as_json)
 
 
@@ -78,7 +80,7 @@ def show(
 ) -> None:
     """Show a payment and everything that happened to it."""
     with Connection(gateway_of(load_from_process(None))) as gateway:
-        found = _found(gateway, payment)
+        found = payment_named(gateway, payment)
         entries = gateway.get(f"/payments/{found['payment_id']}/timeline")["entries"]
     if as_json:
         terminal.print_json({**found, "timeline": entries})
@@ -99,7 +101,7 @@ def explain(
 ) -> None:
     """Say in words what is known of a payment, what is not, and what happens next and when."""
     with Connection(gateway_of(load_from_process(None))) as gateway:
-        found = _found(gateway, payment)
+        found = payment_named(gateway, payment)
         explained = gateway.get(f"/payments/{found['payment_id']}/explanation")
     if as_json:
         terminal.print_json(explained)
@@ -176,7 +178,7 @@ def _order(money: Money, **texts: str) -> dict[str, Any]:
     }
 
 
-def _watched(gateway: Connection, payment_id: str, *, as_json: bool) -> Mapping[str, Any]:
+def followed(gateway: Connection, payment_id: str, *, as_json: bool) -> Mapping[str, Any]:
     """Print what happens to a payment as it happens, and return it once it is final and told to the outside."""
     from time import sleep
 
@@ -205,7 +207,8 @@ def _print_entries(screen: "Console", entries: list[Mapping[str, Any]]) -> None:
         screen.print(Text.assemble((str(at), "dim"), "  ", kind, "  ", name, "  ", (str(details), "dim")))
 
 
-def _found(gateway: Connection, name: str) -> Mapping[str, Any]:
+def payment_named(gateway: Connection, name: str) -> Mapping[str, Any]:
+    """Return the payment of that id, or that the order of that id has; raises CommandFailed where there is none."""
     quoted = quote(name, safe="")
     found = gateway.find(f"/payments/{quoted}") or gateway.find(f"/orders/{quoted}/payment")
     if found is None:

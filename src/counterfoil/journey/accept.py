@@ -134,10 +134,14 @@ async def _explain(
     rivals = [wish.order.order_id for wish in wishes if wish.order.event_id not in known]
     live = await payments.live_orders(connection, rivals) if rivals else {}
     held = await payments.read(connection, [one.payment_id for one in known.values()]) if known else {}
+    freed = [wish.payment_id for wish in wishes if wish.order.event_id not in known and wish.order.order_id not in live]
+    taken = await payments.read(connection, freed) if freed else {}
     answers: dict[UUID, Accepted | Repeated | CounterfoilError] = {}
     for wish in wishes:
         before = known.get(wish.order.event_id)
-        if before is None:
+        if wish.payment_id in taken:  # somebody named it before, for another event
+            answers[wish.payment_id] = IdempotencyKeyReused()
+        elif before is None:
             rival = live.get(wish.order.order_id)
             # The rival may have ended between our two statements: then the order is free, and asking again succeeds.
             answers[wish.payment_id] = InProgress() if rival is None else OrderHasPayment(str(rival))

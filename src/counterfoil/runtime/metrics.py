@@ -9,7 +9,7 @@ REGISTRY: Final = CollectorRegistry()
 
 CHARGES: Final = Counter(
     "counterfoil_charges",
-    "Answers to POST /charge, by HTTP status.",
+    "Answers to whoever asks for money, by HTTP status.",
     ["status"],
     registry=REGISTRY,
 )

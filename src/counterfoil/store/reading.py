@@ -48,8 +48,10 @@ class PaymentView:
     version: int
     intent_id: str | None
     amount_captured: int
+    amount_to_capture: int | None
     amount_refunded: int
     disputed: bool
+    hold_ends_at: datetime | None
     next_check_at: datetime | None
     retry_at: datetime | None
     attempts: tuple[AttemptView, ...]

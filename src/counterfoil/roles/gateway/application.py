@@ -1,18 +1,25 @@
 """The gateway as one application. Every answer goes through one table from error to problem document."""
 
+from typing import Final
+
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute
 
 from counterfoil.domain.errors import CounterfoilError, InvalidRequest
-from counterfoil.roles.gateway import charges, customers, events, payments, statuses
+from counterfoil.roles.gateway import charges, commands, customers, events, holds, payments, statuses
 from counterfoil.roles.gateway.authentication import Forbidden, Unauthorized
 from counterfoil.roles.gateway.charges import CHARGE
+from counterfoil.roles.gateway.commands import PROCESS
+from counterfoil.roles.gateway.holds import AUTHORIZE
 from counterfoil.roles.gateway.refusals import problem_of
 from counterfoil.roles.gateway.routing import Gateway
 from counterfoil.roles.problems import Kind, Problem, on_error, response
 from counterfoil.runtime.metrics import CHARGES
+
+_ASKING: Final = frozenset({CHARGE, PROCESS, AUTHORIZE})
+"""Where money is asked for: what is refused there is counted as what is answered there is."""
 
 
 def application(gateway: Gateway, probes: list[BaseRoute]) -> FastAPI:
@@ -31,7 +38,7 @@ def application(gateway: Gateway, probes: list[BaseRoute]) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, on_error)
     app.add_exception_handler(Exception, on_error)
-    for routes in (charges, payments, statuses, customers, events):
+    for routes in (charges, holds, commands, payments, statuses, customers, events):
         routes.mount(app, gateway)
     return app
 
@@ -39,7 +46,7 @@ def application(gateway: Gateway, probes: list[BaseRoute]) -> FastAPI:
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, CounterfoilError)
     problem = problem_of(error)
-    if request.url.path == CHARGE:
+    if request.method == "POST" and request.url.path in _ASKING:
         CHARGES.labels(problem.status_code).inc()
     return response(problem)
 

@@ -29,13 +29,13 @@ def mount(app: FastAPI, gateway: Gateway) -> None:
         demand_json(request)
         placed = decode(await request.body(), OrderPlaced)
         try:
-            charged = await gateway.charging.charge(placed.order(), gateway.default_method)
+            done = await gateway.charging.charge(placed.order(), gateway.default_method)
         except AmountRefused as refusal:
             if refusal.field == "amount":
                 refusal.field = "amount_cents"  # as the caller wrote it
             raise
-        headers = {"Idempotent-Replayed": "true"} if charged.repeated else {}
-        return _charged(charged.payment, headers)
+        headers = {"Idempotent-Replayed": "true"} if done.repeated else {}
+        return charged(done.payment, headers, shapes.status_of(done.payment))
 
     body = {"content": {"application/json": {"schema": AnotherMethod.model_json_schema()}}, "required": True}
 
@@ -48,12 +48,12 @@ def mount(app: FastAPI, gateway: Gateway) -> None:
         """Try a failed payment again with another method; answers as a charge does. 409 while it has not failed."""
         demand_json(request)
         method = decode(await request.body(), AnotherMethod)
-        return _charged(await gateway.charging.charge_anew(payment_id_of(payment_id), method), {})
+        payment = await gateway.charging.charge_anew(payment_id_of(payment_id), method)
+        return charged(payment, {}, shapes.status_of(payment))
 
 
-def _charged(payment: Payment, headers: Mapping[str, str]) -> Response:
-    """Return the answer to a charge: how the payment stands."""
-    status = shapes.status_of(payment)
+def charged(payment: Payment, headers: Mapping[str, str], status: int) -> Response:
+    """Return the answer to whoever asked for money: how the payment stands, with that HTTP status."""
     CHARGES.labels(status).inc()
     shown = shapes.charge(payment)
     if status == Kind.CARD_DECLINED.status:

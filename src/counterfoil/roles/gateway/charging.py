@@ -1,8 +1,8 @@
 """``POST /charge`` from the order to its answer: accept and record in batches, the call to the processor in between."""
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 from uuid import UUID
 
@@ -13,10 +13,12 @@ from counterfoil.domain.money import refuse_if_unchargeable
 from counterfoil.domain.order import Link, Order
 from counterfoil.domain.payment import Payment
 from counterfoil.domain.request import Request
-from counterfoil.journey import accept, authorize, renew
+from counterfoil.journey import accept, authorize, capture, renew, void
 from counterfoil.journey.accept import Accepted, Repeated, Wish
 from counterfoil.journey.authorize import Heard, Sending
+from counterfoil.journey.capture import Taking
 from counterfoil.journey.renew import Renewal
+from counterfoil.journey.void import Letting
 from counterfoil.messages.another_method import AnotherMethod
 from counterfoil.processors.port import Processor
 from counterfoil.roles.world import World
@@ -112,8 +114,8 @@ class Charging:
             splits_on=SPLITTING,
         )
 
-    async def charge(self, order: Order, default_method: str | None = None) -> Charged:
-        """Take the order to its answer, or as far towards it as the time allows.
+    async def charge(self, order: Order, default_method: str | None = None, payment_id: UUID | None = None) -> Charged:
+        """Take the order to its answer, or as far towards it as the time allows; its payment has that id, or a new one.
 
         Where neither it nor its customer's link names a method, the default is charged.
 
@@ -122,21 +124,52 @@ class Charging:
             InProgress: the same event is in hand.
             Unavailable: the store or the processor does not answer; nothing was kept.
         """
-        refuse_if_unchargeable(order.money)
         began = self._world.clock.monotonic()
-        payment_id = self._world.ids.new()
-        requested = await self._requested(payment_id, order, default_method, began)
-        if isinstance(requested, Repeated):
-            return Charged(requested.payment, repeated=True)
-        order, request = requested.order, requested.request
-        stored = self._processor.may_charge_again(request)
-        wish = Wish(payment_id, order, request, self._processor.livemode, self._owner, stored)
+        wish = await self._wished(order, default_method, payment_id, began)
+        if isinstance(wish, Repeated):
+            return Charged(wish.payment, repeated=True)
         accepted = await self._accepting.submit(wish)
         if isinstance(accepted, Repeated):
             return Charged(accepted.payment, repeated=True)
         assert accepted.claim is not None, "the wish named us as its owner"
-        sending = Sending(payment_id, 1, accepted.claim, request, again=False)
+        sending = Sending(wish.payment_id, 1, accepted.claim, wish.request, again=False)
         return Charged(await self._authorized(accepted.payment, sending, began), repeated=False)
+
+    async def queue(self, order: Order, payment_id: UUID) -> Charged:
+        """Accept the order under that payment id, and leave its attempt to the workers; raises as `charge`."""
+        wish = await self._wished(order, None, payment_id, self._world.clock.monotonic())
+        if isinstance(wish, Repeated):
+            return Charged(wish.payment, repeated=True)
+        accepted = await self._accepting.submit(replace(wish, owner=None))
+        return Charged(accepted.payment, repeated=isinstance(accepted, Repeated))
+
+    async def capture(self, payment_id: UUID, amount: int | None) -> Payment:
+        """Take so much of what a payment holds, or all of it; return how it stands after that, or when time is over.
+
+        Raises:
+            Refused: the payment is not there, in no state for this, or holds less.
+            Unavailable: the store does not answer; nothing was asked for.
+        """
+        began, world = self._world.clock.monotonic(), self._world
+        wanted = capture.Wanted(payment_id, amount, self._owner)
+        asked = await capture.ask(world.pool, world.ids, self._processor.capture, wanted, world.clock.now())
+        if asked.taking is None:
+            return asked.payment
+        return await self._in_time(asked.payment, self._take(asked.payment, asked.taking), began)
+
+    async def cancel(self, payment_id: UUID) -> Payment:
+        """Cancel a payment; return how it stands after that, or when time is over.
+
+        Raises:
+            Refused: the payment is not there, or in no state for this.
+            Unavailable: the store does not answer; nothing was asked for.
+        """
+        began, world = self._world.clock.monotonic(), self._world
+        wanted = void.Wanted(payment_id, self._owner)
+        asked = await void.ask(world.pool, world.ids, self._processor.cancellation, wanted, world.clock.now())
+        if asked.letting is None:
+            return asked.payment
+        return await self._in_time(asked.payment, self._let_go(asked.payment, asked.letting), began)
 
     async def charge_anew(self, payment_id: UUID, method: AnotherMethod) -> Payment:
         """Try a failed payment again with another method, and take it as far as the time allows.
@@ -218,9 +251,25 @@ class Charging:
         link = await self._linking.submit(order.customer_id) if order.customer_id is not None else None
         return order.settled(link, default_method)
 
+    async def _wished(
+        self, order: Order, default_method: str | None, payment_id: UUID | None, began: float
+    ) -> Wish | Repeated:
+        """Return the order as it may be accepted, to be sent by ourselves; or what its event came to before."""
+        refuse_if_unchargeable(order.money)
+        named = payment_id or self._world.ids.new()
+        requested = await self._requested(named, order, default_method, began)
+        if isinstance(requested, Repeated):
+            return requested
+        stored = self._processor.may_charge_again(requested.request)
+        return Wish(named, requested.order, requested.request, self._processor.livemode, self._owner, stored)
+
     async def _authorized(self, payment: Payment, sending: Sending, began: float) -> Payment:
         """Send what we hold the claim to; return how the payment stands after it, or once the time is over."""
-        task = asyncio.create_task(self._authorize(payment, sending))
+        return await self._in_time(payment, self._authorize(payment, sending), began)
+
+    async def _in_time(self, payment: Payment, work: Coroutine[Any, Any, Payment], began: float) -> Payment:
+        """Return what comes of the work, or the payment as it is once the time is over; the work goes on then."""
+        task = asyncio.create_task(work)
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
         ends: set[asyncio.Future[Any]] = {task, self._patience_ends}
@@ -236,6 +285,24 @@ class Charging:
             # The order's row is durable, so it may be answered; the worker asks again when the claim expires.
             _log.warning("charge.unrecorded", payment_id=str(payment.id))
             return payment
+
+    async def _take(self, payment: Payment, taking: Taking) -> Payment:
+        heard = await capture.call(self._processor, taking, self._world.clock)
+        try:
+            (after,) = await capture.record(self._world.pool, self._world.ids, [heard], self._world.clock.now())
+        except Unavailable:
+            _log.warning("capture.unrecorded", payment_id=str(payment.id))
+            return payment
+        return after
+
+    async def _let_go(self, payment: Payment, letting: Letting) -> Payment:
+        heard = await void.call(self._processor, letting, self._world.clock)
+        try:
+            (after,) = await void.record(self._world.pool, self._world.ids, [heard], self._world.clock.now())
+        except Unavailable:
+            _log.warning("cancel.unrecorded", payment_id=str(payment.id))
+            return payment
+        return after
 
     async def _links(self, customer_ids: Sequence[str]) -> Sequence[Link | None]:
         BATCH_SIZE.labels("links").observe(len(customer_ids))

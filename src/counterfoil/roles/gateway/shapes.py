@@ -33,6 +33,8 @@ def charge(payment: Payment) -> dict[str, Any]:
     }
     if payment.retry_at is not None:
         body["retry_at"] = payment.retry_at.isoformat()
+    if payment.state is PaymentState.AUTHORIZED:
+        body |= {"amount_to_capture": payment.amount_to_capture, "hold_ends_at": payment.hold_ends_at}
     last = payment.last_attempt
     if last is not None and last.action is not None and payment.state is PaymentState.REQUIRES_ACTION:
         expires = last.action.expires_at
@@ -55,12 +57,14 @@ def payment(view: PaymentView) -> dict[str, Any]:
         "amount": view.amount,
         "currency": view.currency,
         "amount_captured": view.amount_captured,
+        "amount_to_capture": view.amount_to_capture,
         "amount_refunded": view.amount_refunded,
         "disputed": view.disputed,
         "capture_method": view.capture_method,
         "payment_method": (last.payment_method if last else None) or view.payment_method,
         "payment_intent_id": view.intent_id,
         "version": view.version,
+        "hold_ends_at": view.hold_ends_at,
         "next_check_at": view.next_check_at,
         "retry_at": view.retry_at,
         "created_at": view.created_at,

@@ -3,7 +3,8 @@
 -- name: payments_page
 -- A page of payments, newest first: before the id $1 where given, of order $2 and customer $3 where given, $4 rows.
 SELECT id, event_id, order_id, customer_id, amount, currency, capture_method, payment_method, created_at, updated_at,
-       state, version, intent_id, amount_captured, amount_refunded, disputed, next_check_at, retry_at
+       state, version, intent_id, amount_captured, amount_to_capture, amount_refunded, disputed, hold_ends_at, next_check_at,
+       retry_at
   FROM payments
  WHERE ($1::uuid IS NULL OR id < $1)
    AND ($2::text IS NULL OR order_id = $2) AND ($3::text IS NULL OR customer_id = $3)
@@ -12,7 +13,8 @@ SELECT id, event_id, order_id, customer_id, amount, currency, capture_method, pa
 -- name: payments_page_of_state
 -- The same of one state, $5; a query of its own, so that its index is used whatever plan is kept.
 SELECT id, event_id, order_id, customer_id, amount, currency, capture_method, payment_method, created_at, updated_at,
-       state, version, intent_id, amount_captured, amount_refunded, disputed, next_check_at, retry_at
+       state, version, intent_id, amount_captured, amount_to_capture, amount_refunded, disputed, hold_ends_at, next_check_at,
+       retry_at
   FROM payments
  WHERE state = $5::text AND ($1::uuid IS NULL OR id < $1)
    AND ($2::text IS NULL OR order_id = $2) AND ($3::text IS NULL OR customer_id = $3)
@@ -21,7 +23,8 @@ SELECT id, event_id, order_id, customer_id, amount, currency, capture_method, pa
 -- name: payment_views
 -- The payments $1 as the API shows them.
 SELECT id, event_id, order_id, customer_id, amount, currency, capture_method, payment_method, created_at, updated_at,
-       state, version, intent_id, amount_captured, amount_refunded, disputed, next_check_at, retry_at
+       state, version, intent_id, amount_captured, amount_to_capture, amount_refunded, disputed, hold_ends_at, next_check_at,
+       retry_at
   FROM payments WHERE id = ANY($1::uuid[]);
 
 -- name: attempts_shown
