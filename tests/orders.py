@@ -10,6 +10,7 @@ from counterfoil.domain.errors import CounterfoilError
 from counterfoil.domain.money import Money
 from counterfoil.domain.order import Order
 from counterfoil.domain.payment import Payment
+from counterfoil.domain.screening import NO_SCREENING, Screening, as_asked
 from counterfoil.journey import accept, authorize, renew
 from counterfoil.journey.accept import Accepted, Repeated, Wish
 from counterfoil.journey.authorize import Sending
@@ -44,6 +45,7 @@ class Shop:
     clock: Clock
     ids: Ids
     stripe: StripeProcessor
+    screening: Screening = NO_SCREENING
 
     async def place(
         self,
@@ -51,13 +53,15 @@ class Shop:
         owner: str | None = "test",
     ) -> Sequence[Accepted | Repeated | CounterfoilError]:
         """Accept orders, all in one batch."""
-        wishes = []
-        for wished in orders:
-            payment_id = self.ids.new()
-            request = await self.stripe.request_for(payment_id, wished)
-            stored = self.stripe.may_charge_again(request)
-            wishes.append(Wish(payment_id, wished, request, livemode=False, owner=owner, stored_method=stored))
+        wishes = [await self.wish(wished, owner) for wished in orders]
         return await accept.run(self.pool, self.ids, wishes, self.clock.now())
+
+    async def wish(self, wished: Order, owner: str | None) -> Wish:
+        """Name a payment, and ask for its request: for a hold where what is held is screened first."""
+        payment_id = self.ids.new()
+        request = await self.stripe.request_for(payment_id, as_asked(wished, self.screening.mode))
+        stored = self.stripe.may_charge_again(request)
+        return Wish(payment_id, wished, request, False, owner, stored, self.screening)  # noqa: FBT003 - not live
 
     async def accepted(self, wished: Order, owner: str | None = "test") -> Payment:
         """Accept one order that must be accepted."""
@@ -67,14 +71,11 @@ class Shop:
 
     async def sending(self, wished: Order) -> Sending:
         """Accept one order for ourselves; return what is to be sent, without sending it."""
-        payment_id = self.ids.new()
-        request = await self.stripe.request_for(payment_id, wished)
-        stored = self.stripe.may_charge_again(request)
-        wish = Wish(payment_id, wished, request, livemode=False, owner="test", stored_method=stored)
+        wish = await self.wish(wished, "test")
         (answer,) = await accept.run(self.pool, self.ids, [wish], self.clock.now())
         assert isinstance(answer, Accepted), answer
         assert answer.claim is not None
-        return Sending(payment_id, 1, answer.claim, request, again=False)
+        return Sending(wish.payment_id, 1, answer.claim, wish.request, again=False)
 
     async def send(self, sending: Sending) -> Payment:
         """Send, and record what was heard."""
@@ -90,7 +91,8 @@ class Shop:
         """Return what a failed payment is to be tried again with; nothing is written yet."""
         found = await renew.find(self.pool, payment.id)
         wished, number = replace(found.order, payment_method=method), len(found.payment.attempts) + 1
-        request = await self.stripe.request_again(payment.id, found.payment.intent_id, number, wished)
+        asked = as_asked(wished, found.payment.screening_mode)
+        request = await self.stripe.request_again(payment.id, found.payment.intent_id, number, asked)
         return Renewal(found.payment, method, request, "test")
 
     async def sending_again(self, payment: Payment, method: str = "pm_card_visa") -> Sending:

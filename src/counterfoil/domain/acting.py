@@ -4,8 +4,8 @@ from dataclasses import replace
 from datetime import datetime
 
 from counterfoil.domain.facts import FactName
-from counterfoil.domain.payment import Advance, Attempt, Fact, Payment
-from counterfoil.domain.schedule import CLAIM
+from counterfoil.domain.payment import Advance, Attempt, Fact, Payment, ScreeningMode
+from counterfoil.domain.schedule import CLAIM, VERDICT_WITHIN
 from counterfoil.domain.standing import derive, looked_at, settle, with_attempt
 from counterfoil.domain.states import AttemptHappening, AttemptState, PaymentState, move
 from counterfoil.domain.verdict import Cause, Source
@@ -31,6 +31,8 @@ def accept(payment: Payment, *, claimed: bool, now: datetime) -> Advance:
         version=1,
         next_check_at=now + CLAIM if claimed else now,
     )
+    if said.state is PaymentState.SCREENING:
+        said = replace(said, next_check_at=said.decide_by)
     return Advance(said, (Fact(FactName.PAYMENT_REQUESTED, said, now, cause),))
 
 
@@ -54,10 +56,18 @@ def try_again(payment: Payment, now: datetime) -> Advance:
     attempt = Attempt(number=len(payment.attempts) + 1, state=state, exposed=True, unknown_since=now)
     # What is paid with now was given in answer to a failure, by somebody who is told how it ends: no retries of ours.
     tried = (*payment.attempts, attempt)
-    asked = replace(payment, attempts=tried, retry_at=None, stored_method=False, checks=0)
+    asked = replace(_screened_anew(payment, now), attempts=tried, retry_at=None, stored_method=False, checks=0)
     said = replace(asked, state=derive(asked, now), version=payment.version + 1, next_check_at=now + CLAIM)
     cause = Cause(Source.ORDER, payment.event_id)
     return Advance(said, (Fact(FactName.PAYMENT_REQUESTED, said, now, cause),))
+
+
+def _screened_anew(payment: Payment, now: datetime) -> Payment:
+    """Return a failed payment waiting for its fraud check again, where it stopped waiting because it had failed."""
+    undecided = payment.screening_mode is not ScreeningMode.NONE and payment.fraud_decision is None
+    if not undecided or payment.screening:
+        return payment
+    return replace(payment, screening=True, decide_by=now + VERDICT_WITHIN)
 
 
 def expire(payment: Payment, number: int, now: datetime) -> Advance:

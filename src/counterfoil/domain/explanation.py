@@ -7,9 +7,9 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from counterfoil.domain.money import Money
-from counterfoil.domain.payment import Attempt, Payment
+from counterfoil.domain.payment import Attempt, FraudDecision, Payment
 from counterfoil.domain.schedule import ABSENCE_PROOF, DOUBT_AFTER, KEY_LIFE, TRIES_OF_OURS
-from counterfoil.domain.states import AttemptState, PaymentState
+from counterfoil.domain.states import FINAL, AttemptState, PaymentState
 from counterfoil.domain.verdict import Action, Settling
 
 
@@ -56,9 +56,14 @@ def explain(payment: Payment, sends: Sequence[Sends], now: datetime, *, paused: 
         ahead = [
             Ahead(None, f"Workers send and ask nothing until a person has acted: {paused}. Then what is due is done.")
         ]
+    ahead += _decision_ahead(payment)
     return Explanation(
-        known=(*_wish(payment), *(line for attempt, sent in tried for line in _known(payment, attempt, sent))),
-        unknown=tuple(line for attempt in payment.attempts for line in _unknown(attempt)),
+        known=(
+            *_wish(payment),
+            *_decided(payment),
+            *(line for attempt, sent in tried for line in _known(payment, attempt, sent)),
+        ),
+        unknown=(*_undecided(payment), *(line for attempt in payment.attempts for line in _unknown(attempt))),
         ahead=tuple(sorted(ahead, key=lambda one: (one.at is not None, one.at or now))) or (_nothing(payment),),
     )
 
@@ -70,6 +75,28 @@ def _wish(payment: Payment) -> Iterator[str]:
     )
     if payment.intent_id is not None:
         yield f"The processor knows the payment as {payment.intent_id}."
+
+
+def _decided(payment: Payment) -> Iterator[str]:
+    if payment.fraud_decision is FraudDecision.APPROVED:
+        yield "Its fraud screening approved it."
+    elif payment.fraud_decision is FraudDecision.DECLINED:
+        yield "Its fraud screening declined it."
+
+
+def _undecided(payment: Payment) -> Iterator[str]:
+    if payment.screening and payment.state not in FINAL:
+        yield f"Whether {'the person who reviews it' if payment.reviewing else 'the fraud check'} approves it."
+
+
+def _decision_ahead(payment: Payment) -> Iterator[Ahead]:
+    if not payment.screening or payment.state in FINAL:
+        return
+    yield Ahead(None, "Once it is approved it goes on; once it is declined it fails, and nothing is taken.")
+    if payment.reviewing:
+        yield Ahead(payment.decide_by, "If no person has decided by then, it is declined.")
+    else:
+        yield Ahead(payment.decide_by, "If no fraud check has decided by then, a person is asked.")
 
 
 def _known(payment: Payment, attempt: Attempt, sent: Sends) -> Iterator[str]:
@@ -133,7 +160,7 @@ def _ahead(payment: Payment, attempt: Attempt, sent: Sends, now: datetime) -> It
     if attempt.state is AttemptState.SENT and sent.claim_expires_at is not None and sent.claim_expires_at > now:
         yield Ahead(sent.claim_expires_at, "A process is at it; should it die, another one takes over then.")
     match attempt.state:
-        case AttemptState.QUEUED:
+        case AttemptState.QUEUED if payment.state is not PaymentState.SCREENING:
             yield Ahead(due, "A worker sends it.")
         case AttemptState.SENT if _is_sent_again(payment, attempt, sent, now):
             yield Ahead(due, "The same request is sent again under the same key; the processor answers as at first.")

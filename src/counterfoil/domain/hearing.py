@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
-from counterfoil.domain.payment import UNHEARD, Advance, Attempt, CaptureMethod, Payment
+from counterfoil.domain.payment import UNHEARD, Advance, Attempt, CaptureMethod, FraudDecision, Payment
 from counterfoil.domain.retrying import plan_retry
 from counterfoil.domain.schedule import ABSENCE_PROOF, ACTION_LIFE, LATE_EFFECT, QUIET_LOOKS, hold_ends
 from counterfoil.domain.standing import looked_at, settle, with_attempt
@@ -24,6 +24,13 @@ NEVER_SENT: Final = Decline(
     can_retry=True,
 )
 
+NOT_PASSED: Final = Decline(
+    FailureReason.FRAUD_SUSPECTED,
+    code="fraud_screening",
+    message="The payment did not pass its fraud screening.",
+    can_retry=False,
+)
+
 
 def hear(payment: Payment, number: int, verdict: Verdict, now: datetime) -> Advance:
     """Return the payment after hearing a verdict on one of its attempts.
@@ -33,6 +40,7 @@ def hear(payment: Payment, number: int, verdict: Verdict, now: datetime) -> Adva
     contradicts what was asked for raises an alarm: money of another amount is recorded as it is, money of another
     currency is nothing that we could record.
     """
+    verdict = _let_go_for_fraud(payment, number, verdict)
     alarm = _contradiction(payment, verdict)
     if verdict.currency not in (None, payment.money.currency):
         unmoved = payment if payment.state in FINAL else looked_at(payment, now)
@@ -80,6 +88,15 @@ def answered(payment: Payment, number: int, verdict: Verdict, now: datetime) -> 
 def give_up(payment: Payment, number: int, decline: Decline, cause: Cause, now: datetime) -> Advance:
     """Return the payment after an attempt ended that, as is proven, the processor never carried out."""
     return hear(payment, number, Verdict(AttemptHappening.DECLINED, cause, decline=decline), now)
+
+
+def _let_go_for_fraud(payment: Payment, number: int, verdict: Verdict) -> Verdict:
+    """Return what a cancellation means: a decline, where the fraud check's decline is why we asked for it."""
+    canceled = verdict.outcome is AttemptHappening.CANCELED
+    already = payment.attempts[number - 1].state is AttemptState.CANCELED
+    if not canceled or already or payment.fraud_decision is not FraudDecision.DECLINED:
+        return verdict
+    return replace(verdict, outcome=AttemptHappening.DECLINED, decline=NOT_PASSED)
 
 
 def _contradiction(payment: Payment, verdict: Verdict) -> str | None:

@@ -81,6 +81,23 @@ MOST_NUMBERED: Final = 99
 """Attempts, captures and cancellations of one payment are numbered up to here, in two digits of their keys; nobody
 tries a hundred cards."""
 
+VERDICT_WITHIN: Final = timedelta(minutes=15)
+"""How long a fraud check may take, unless the settings say otherwise: longer than any program needs. Then a person is
+asked."""
+
+REVIEW_LIFE: Final = timedelta(hours=72)
+"""How long a person may take to decide while nothing is held: a weekend. As with NEVER_SENT_FOR, nobody waits for the
+order any longer."""
+
+REVIEW_MARGIN: Final = timedelta(hours=1)
+"""How long before a hold would end its review does: what is approved in the last moment must still be captured."""
+
+ATTEMPTS_WITHIN: Final = timedelta(hours=1)
+"""The time in which a customer's attempts are counted …"""
+
+MOST_ATTEMPTS_WITHIN: Final = 10
+"""… and how many there may be in it: who pays tries two or three cards, who tests stolen ones tries hundreds."""
+
 
 def wait_before(settling: Settling, looks: int, payment_id: UUID) -> timedelta:
     """Return how long to wait before an open payment is looked at again.

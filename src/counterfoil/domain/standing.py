@@ -5,8 +5,16 @@ from datetime import datetime
 from typing import Final
 
 from counterfoil.domain.facts import ON_ENTERING, FactName
-from counterfoil.domain.payment import Advance, Attempt, Fact, FraudDecision, Payment
-from counterfoil.domain.schedule import ABSENCE_PROOF, DOUBT_AFTER, wait_before
+from counterfoil.domain.payment import (
+    Advance,
+    Attempt,
+    CaptureMethod,
+    Fact,
+    FraudDecision,
+    Payment,
+    ScreeningMode,
+)
+from counterfoil.domain.schedule import ABSENCE_PROOF, DOUBT_AFTER, REVIEW_MARGIN, wait_before
 from counterfoil.domain.states import FINAL, PAYMENT_RULES, AttemptState, PaymentState, Standing
 from counterfoil.domain.verdict import Cause, Settling
 
@@ -21,6 +29,7 @@ def settle(before: Payment, after: Payment, cause: Cause, now: datetime) -> Adva
     after = replace(after, let_go_at=_let_go_at(after, now))
     if after.let_go_at is not None and after.let_go_at != before.let_go_at:
         after = replace(after, next_check_at=min(after.next_check_at or now, max(after.let_go_at, now)))
+    after = _screened(after, now)
     names: list[FactName] = []
     if _began_processing(before, after):
         names.append(FactName.PAYMENT_PROCESSING)
@@ -57,6 +66,24 @@ def _let_go_at(payment: Payment, now: datetime) -> datetime | None:
     if payment.cancel_requested_at is not None or payment.fraud_decision is FraudDecision.DECLINED:
         moments.append(payment.let_go_at if payment.let_go_at is not None and payment.let_go_at <= now else now)
     return min((moment for moment in moments if moment is not None), default=None)
+
+
+def _screened(payment: Payment, now: datetime) -> Payment:
+    """Return the payment with what its screening comes to where it stands now.
+
+    What is held is captured once it is approved, whichever comes first, and decided on before the hold would end.
+    """
+    if payment.state is PaymentState.SCREENING:
+        return replace(payment, next_check_at=payment.decide_by)
+    if payment.state is not PaymentState.AUTHORIZED or payment.screening_mode is not ScreeningMode.BEFORE_CAPTURE:
+        return payment
+    if payment.screening and payment.decide_by is not None and payment.hold_ends_at is not None:
+        last = payment.hold_ends_at - REVIEW_MARGIN
+        return replace(payment, decide_by=last if payment.reviewing else min(payment.decide_by, last))
+    wanted = payment.fraud_decision is FraudDecision.APPROVED and payment.cancel_requested_at is None
+    if wanted and payment.capture_method is CaptureMethod.AUTOMATIC and payment.amount_to_capture is None:
+        return replace(payment, amount_to_capture=payment.money.amount, next_check_at=now)
+    return payment
 
 
 def _began_processing(before: Payment, after: Payment) -> bool:
@@ -118,7 +145,7 @@ def _standings(payment: Payment, now: datetime) -> set[Standing]:
         Standing.LAST_CANCELED: payment.cancel_requested_at is not None
         if last is None
         else last.state is AttemptState.CANCELED,
-        Standing.VERDICT_AWAITED: payment.screening,
+        Standing.VERDICT_AWAITED: payment.screening and payment.screening_mode is not ScreeningMode.BEFORE_CAPTURE,
         Standing.NOTHING_YET: True,
     }
     return standings | {standing for standing, true in holds.items() if true}

@@ -19,6 +19,8 @@ class Source(StrEnum):
     NOTICE = "notice"  # a webhook told us; the reference is the event id
     LOOK_UP = "look-up"  # we asked again; the reference is the request id
     TIMER = "timer"  # time passed and nothing was heard
+    FRAUD_CHECK = "fraud check"  # a fraud check spoke; the reference is its transaction id
+    REVIEW = "review"  # a person decided; the reference is the name of the token they came with
 
 
 @unique

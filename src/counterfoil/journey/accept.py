@@ -3,18 +3,27 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeAlias
 from uuid import UUID
 
 from counterfoil.domain.acting import accept
-from counterfoil.domain.errors import CounterfoilError, IdempotencyKeyReused, InProgress, OrderHasPayment, Unavailable
+from counterfoil.domain.errors import (
+    CounterfoilError,
+    IdempotencyKeyReused,
+    InProgress,
+    OrderHasPayment,
+    RateLimited,
+    Unavailable,
+)
 from counterfoil.domain.order import Order
-from counterfoil.domain.payment import Payment
+from counterfoil.domain.payment import Payment, ScreeningMode
 from counterfoil.domain.request import Request
 from counterfoil.domain.schedule import CLAIM
+from counterfoil.domain.screening import NO_SCREENING, Foreknown, Screening
 from counterfoil.domain.states import AttemptState
 from counterfoil.runtime.ids import Ids
 from counterfoil.runtime.retry import again_on
-from counterfoil.store import payments
+from counterfoil.store import payments, screening
 from counterfoil.store.payment_rows import Arrival, Claim, Held
 from counterfoil.store.payments import Known
 from counterfoil.store.pool import RIVALRY, Connection, Pool, unavailable_when_down
@@ -25,7 +34,7 @@ class Wish:
     """An order that may become a payment, named in advance because its request to the processor carries that name.
 
     ``owner`` is the process that will send the attempt at once; None leaves it to the workers. ``stored_method`` says
-    whether the method can be charged again without its customer.
+    whether the method can be charged again without its customer, ``screening`` how this order is screened.
     """
 
     payment_id: UUID
@@ -34,11 +43,15 @@ class Wish:
     livemode: bool
     owner: str | None
     stored_method: bool = False
+    screening: Screening = NO_SCREENING
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A new payment. ``claim`` is held where the wish named an owner, who must now send the request."""
+    """A new payment. ``claim`` is held where the wish named an owner, who must now send the request.
+
+    It is not where a fraud check is waited for first, or has refused the payment before it came.
+    """
 
     payment: Payment
     claim: Claim | None
@@ -51,6 +64,9 @@ class Repeated:
     payment: Payment
 
 
+_Answers: TypeAlias = dict[UUID, Accepted | Repeated | CounterfoilError]
+
+
 async def run(
     pool: Pool,
     ids: Ids,
@@ -59,26 +75,21 @@ async def run(
 ) -> list[Accepted | Repeated | CounterfoilError]:
     """Accept orders; return for each, in order, its new payment, the payment it repeats, or why it is refused.
 
-    Refusals are IdempotencyKeyReused, OrderHasPayment and InProgress; Unavailable where the store went away before
-    it could say why an order is not new.
+    Refusals are IdempotencyKeyReused, OrderHasPayment and InProgress; RateLimited for a customer's attempt too many,
+    whose payment is written as failed and never sent; Unavailable where the store went away before it could say why an
+    order is not new.
 
     Raises:
         Unavailable: the store does not answer; nothing was accepted.
     """
-    arrivals = [_arrival(wish, now) for wish in wishes]
 
-    async def work() -> set[UUID]:
+    async def work() -> _Answers:
         async with pool.acquire() as connection:
-            return await payments.insert(connection, arrivals, ids)
+            return await _accept(connection, ids, wishes, now)
 
     async with unavailable_when_down():
-        new = await again_on(RIVALRY, work)
-    answers: dict[UUID, Accepted | Repeated | CounterfoilError] = {
-        arrival.advance.payment.id: Accepted(arrival.advance.payment, arrival.claim)
-        for arrival in arrivals
-        if arrival.advance.payment.id in new
-    }
-    left_out = [wish for wish in wishes if wish.payment_id not in new]
+        answers = await again_on(RIVALRY, work)
+    left_out = [wish for wish in wishes if wish.payment_id not in answers]
     if left_out:
         try:
             async with unavailable_when_down(), pool.acquire() as connection:
@@ -107,7 +118,36 @@ async def known(
     return [None if one is None else _repeated(order, one, held[one.payment_id], now) for order, one in found]
 
 
-def _arrival(wish: Wish, now: datetime) -> Arrival:
+async def _accept(connection: Connection, ids: Ids, wishes: Sequence[Wish], now: datetime) -> _Answers:
+    """Insert what is new, in one statement as a rule; what is judged already is judged in the same transaction.
+
+    Two that accept in the same moment may each let a customer's last attempt through: it is a limit, not an account.
+    """
+    late = await screening.too_many(connection, [(one.payment_id, one.order) for one in wishes], now)
+    screened = [wish.payment_id for wish in wishes if wish.screening.mode is not ScreeningMode.NONE]
+    if not late and not screened:
+        arrivals = [_arrival(wish, now) for wish in wishes]
+        new = await payments.insert(connection, arrivals, ids)
+        return {one.id: Accepted(one.payment, one.claim) for one in arrivals if one.id in new}
+    async with connection.transaction():
+        foreknown = Foreknown(late, await screening.expected(connection, screened) if screened else {})
+        arrivals = [_arrival(wish, now, barred=foreknown.bars(wish.payment_id)) for wish in wishes]
+        new = await payments.insert(connection, arrivals, ids)
+        judged = {one.id: foreknown.judge(one.payment, now) for one in arrivals if one.id in new}
+        await payments.write(connection, [advance for advance in judged.values() if advance is not None], ids, now)
+    answers: _Answers = {}
+    for one in arrivals:
+        if one.id in judged and one.id in late:
+            answers[one.id] = RateLimited(retry_after_seconds=late[one.id], payment_id=str(one.id))
+        elif one.id in judged:
+            answers[one.id] = Accepted((judged[one.id] or one.advance).payment, one.claim)
+    return answers
+
+
+def _arrival(wish: Wish, now: datetime, *, barred: bool = False) -> Arrival:
+    """Return a payment about to be; one that is barred, or waits for its fraud check, is nobody's to send."""
+    policy = wish.screening
+    screened = policy.mode is not ScreeningMode.NONE
     payment = Payment(
         id=wish.payment_id,
         order_id=wish.order.order_id,
@@ -118,17 +158,17 @@ def _arrival(wish: Wish, now: datetime) -> Arrival:
         capture_method=wish.order.capture_method,
         off_session=wish.order.off_session,
         stored_method=wish.stored_method,
+        screening=screened,
+        screening_mode=policy.mode,
+        decide_by=now + policy.timeout if screened else None,
     )
-    claim = Claim(wish.owner, now + CLAIM) if wish.owner is not None else None
+    held_back = barred or policy.mode is ScreeningMode.BEFORE_CHARGE
+    claim = Claim(wish.owner, now + CLAIM) if wish.owner is not None and not held_back else None
     advance = accept(payment, claimed=claim is not None, now=now)
     return Arrival(wish.order, advance, wish.request, wish.livemode, claim)
 
 
-async def _explain(
-    connection: Connection,
-    wishes: Sequence[Wish],
-    now: datetime,
-) -> dict[UUID, Accepted | Repeated | CounterfoilError]:
+async def _explain(connection: Connection, wishes: Sequence[Wish], now: datetime) -> _Answers:
     """Return why each of these became no new payment."""
     known = await payments.known_events(connection, [wish.order.event_id for wish in wishes])
     rivals = [wish.order.order_id for wish in wishes if wish.order.event_id not in known]
@@ -136,7 +176,7 @@ async def _explain(
     held = await payments.read(connection, [one.payment_id for one in known.values()]) if known else {}
     freed = [wish.payment_id for wish in wishes if wish.order.event_id not in known and wish.order.order_id not in live]
     taken = await payments.read(connection, freed) if freed else {}
-    answers: dict[UUID, Accepted | Repeated | CounterfoilError] = {}
+    answers: _Answers = {}
     for wish in wishes:
         before = known.get(wish.order.event_id)
         if wish.payment_id in taken:  # somebody named it before, for another event

@@ -13,7 +13,7 @@ import structlog
 
 from counterfoil.domain.acting import claim
 from counterfoil.domain.hearing import NEVER_SENT, answered, give_up
-from counterfoil.domain.payment import Advance, Payment
+from counterfoil.domain.payment import Advance, Payment, ScreeningMode
 from counterfoil.domain.request import Request
 from counterfoil.domain.schedule import CLAIM, NEVER_SENT_FOR
 from counterfoil.domain.verdict import Cause, Source, Verdict
@@ -134,4 +134,7 @@ async def _record(pool: Pool, ids: Ids, heard: Sequence[Heard], now: datetime) -
 
 
 def _is_given_up(held: Held, now: datetime) -> bool:
-    return not held.payment.attempts[-1].exposed and now - held.kept[-1].created_at >= NEVER_SENT_FOR
+    payment, since = held.payment, held.kept[-1].created_at
+    if payment.screening_mode is ScreeningMode.BEFORE_CHARGE and payment.decide_by is not None:
+        since = max(since, payment.decide_by)  # when it was approved; before, nobody could have sent it
+    return not payment.attempts[-1].exposed and now - since >= NEVER_SENT_FOR

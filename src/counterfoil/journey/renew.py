@@ -8,14 +8,14 @@ from uuid import UUID
 import asyncpg
 
 from counterfoil.domain.acting import try_again
-from counterfoil.domain.errors import InProgress, NotFound, OrderHasPayment, WrongState
+from counterfoil.domain.errors import InProgress, NotFound, OrderHasPayment, RateLimited, WrongState
 from counterfoil.domain.order import Order
-from counterfoil.domain.payment import Payment
+from counterfoil.domain.payment import FraudDecision, Payment
 from counterfoil.domain.request import Request
 from counterfoil.domain.schedule import CLAIM, MOST_NUMBERED
 from counterfoil.domain.states import PaymentState
 from counterfoil.runtime.ids import Ids
-from counterfoil.store import payments
+from counterfoil.store import payments, screening
 from counterfoil.store.payment_rows import Claim
 from counterfoil.store.payments import Further
 from counterfoil.store.pool import Pool, unavailable_when_down
@@ -72,6 +72,7 @@ async def run(pool: Pool, ids: Ids, renewal: Renewal, now: datetime) -> Renewed:
 
     Raises:
         WrongState: somebody else was faster: it is being tried again already, or its money came late.
+        RateLimited: its customer has tried too often within the hour.
         OrderHasPayment: the order is being paid by another payment by now.
         InProgress: it changed in this moment in a way that the request does not know of; a new request may go.
         Unavailable: the store does not answer; nothing was added.
@@ -87,6 +88,9 @@ async def run(pool: Pool, ids: Ids, renewal: Renewal, now: datetime) -> Renewed:
                     raise WrongState(payment.state, "tried again at the same time by two")
                 if payment.intent_id != renewal.payment.intent_id:  # the request would make a second one
                     raise InProgress
+                wait_seconds = await screening.seconds_to_wait(connection, payment.customer_id, now)
+                if wait_seconds is not None:
+                    raise RateLimited(retry_after_seconds=wait_seconds, payment_id=str(payment_id))
                 advance = try_again(payment, now)
                 further = Further(advance.payment, renewal.payment_method, renewal.request, claim)
                 await payments.add_attempt(connection, further, now)
@@ -103,6 +107,8 @@ async def run(pool: Pool, ids: Ids, renewal: Renewal, now: datetime) -> Renewed:
 def _demand_renewable(payment: Payment) -> None:
     if payment.state is not PaymentState.FAILED:
         raise WrongState(payment.state, "paid with another method")
+    if payment.fraud_decision is FraudDecision.DECLINED:
+        raise WrongState(payment.state, "tried again after its fraud check declined it")
     last = payment.last_attempt
     if last is not None and last.decline is not None and not last.decline.can_retry:
         raise WrongState(payment.state, f"tried again after {last.decline.code}")

@@ -15,6 +15,7 @@ from counterfoil.domain.payment import Advance, Payment
 from counterfoil.domain.request import Request
 from counterfoil.domain.retrying import give_up_retrying, try_once_more
 from counterfoil.domain.schedule import CLAIM
+from counterfoil.domain.screening import as_asked
 from counterfoil.processors.port import Processor
 from counterfoil.runtime.ids import Ids
 from counterfoil.runtime.retry import again_on
@@ -65,7 +66,8 @@ async def prepare(processor: Processor, due: Due) -> Prepared:
     """
     payment, number = due.payment, len(due.payment.attempts) + 1
     try:
-        request = await processor.request_again(payment.id, payment.intent_id, number, due.order)
+        order = as_asked(due.order, payment.screening_mode)
+        request = await processor.request_again(payment.id, payment.intent_id, number, order)
     except Refused:
         return Prepared(payment, None)
     return Prepared(payment, request)

@@ -34,6 +34,13 @@ OLDEST_NOTICE_SECONDS: Final = Gauge(
 FACTS_PUBLISHED: Final = Counter("counterfoil_facts_published", "Facts that got their position.", registry=REGISTRY)
 OUTBOX_WAITING: Final = Gauge("counterfoil_outbox_waiting", "Facts without their position yet.", registry=REGISTRY)
 LEADS: Final = Gauge("counterfoil_publisher_leads", "Whether this publisher leads.", registry=REGISTRY)
+FRAUD_CHECKS: Final = Counter(
+    "counterfoil_fraud_checks",
+    "What was found of payments by fraud checks and by persons.",
+    ["finding"],
+    registry=REGISTRY,
+)
+REVIEWS: Final = Gauge("counterfoil_reviews_waiting", "Payments that wait for a person.", registry=REGISTRY)
 PROCESSOR_CALLS: Final = Counter(
     "counterfoil_processor_calls",
     "Attempts sent and look-ups made, by the outcome heard.",

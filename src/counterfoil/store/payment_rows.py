@@ -46,6 +46,16 @@ class Arrival:
     livemode: bool
     claim: Claim | None
 
+    @property
+    def id(self) -> UUID:
+        """The payment's id."""
+        return self.advance.payment.id
+
+    @property
+    def payment(self) -> Payment:
+        """The payment as it is inserted."""
+        return self.advance.payment
+
 
 @dataclass(frozen=True, slots=True)
 class Kept:

@@ -49,7 +49,7 @@ CREATE TABLE payments (
     screening_mode         text        NOT NULL DEFAULT 'none', -- when a fraud verdict is waited for
     fraud_decision         text,                   -- the first that decides; final
     reviewing              boolean     NOT NULL DEFAULT false,  -- whether a person has to decide
-    decide_by              timestamptz,            -- until when a verdict or a person is waited for
+    decide_by              timestamptz,            -- until when a verdict or a person is, or was, waited for
     hold_ends_at           timestamptz,            -- when a hold ends, an hour before the processor's own end
     let_go_at              timestamptz,            -- when what is held, or waits for its customer, is let go
     amount_to_capture      bigint,                 -- asked for; NULL while nothing is
@@ -89,6 +89,9 @@ CREATE INDEX payments_by_customer ON payments (customer_id, id) WHERE customer_i
 CREATE UNIQUE INDEX payments_by_intent ON payments (intent_id) WHERE intent_id IS NOT NULL;
 -- The worker's agenda.
 CREATE INDEX payments_due ON payments (next_check_at) WHERE next_check_at IS NOT NULL;
+-- The agenda of fraud screening, and who waits for a person.
+CREATE INDEX payments_screened ON payments (decide_by) WHERE screening;
+CREATE INDEX payments_reviewed ON payments (id) WHERE reviewing;
 
 
 -- ── Attempts ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -374,13 +377,17 @@ CREATE INDEX disputes_by_payment ON disputes (payment_id);
 
 
 -- ── Verdicts and cancellations that came early ─────────────────────────────────────────────────────────────────────────
--- They may speak of a payment, or an order, that is not here yet; they are kept, and applied when it comes.
+-- They may speak of a payment, or an order, that is not here yet; they are kept, and applied when it comes. Of a payment's
+-- verdicts the first that decides stays, a person's among them.
 
 CREATE TABLE fraud_checks (
-    payment_id  uuid        PRIMARY KEY,
-    decision    text        NOT NULL,
-    risk_score  integer     NOT NULL,
-    received_at timestamptz NOT NULL,
+    payment_id  uuid             PRIMARY KEY,
+    decision    text             NOT NULL,
+    risk_score  double precision,
+    source      text             NOT NULL,  -- a fraud check, or a person who reviewed
+    reference   text             NOT NULL,  -- the check's own id, or who the person came as
+    note        text,
+    received_at timestamptz      NOT NULL,
 
     CONSTRAINT fraud_checks_decision_is_known CHECK (decision IN ('APPROVED', 'DECLINED', 'MANUAL_REVIEW'))
 );

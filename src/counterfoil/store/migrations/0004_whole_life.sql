@@ -20,6 +20,9 @@ ALTER TABLE payments
     ADD CONSTRAINT payments_dispute_status_is_known CHECK (dispute_status IN ('opened', 'won', 'lost')),
     ADD CONSTRAINT payments_capture_within_amount CHECK (amount_to_capture > 0 AND amount_to_capture <= amount);
 
+CREATE INDEX payments_screened ON payments (decide_by) WHERE screening;
+CREATE INDEX payments_reviewed ON payments (id) WHERE reviewing;
+
 UPDATE payments SET let_go_at = created_at + interval '24 hours' WHERE state = 'requires_action';
 
 ALTER TABLE attempts VALIDATE CONSTRAINT attempts_settling_is_known;
@@ -84,10 +87,13 @@ CREATE TABLE disputes (
 CREATE INDEX disputes_by_payment ON disputes (payment_id);
 
 CREATE TABLE fraud_checks (
-    payment_id  uuid        PRIMARY KEY,
-    decision    text        NOT NULL,
-    risk_score  integer     NOT NULL,
-    received_at timestamptz NOT NULL,
+    payment_id  uuid             PRIMARY KEY,
+    decision    text             NOT NULL,
+    risk_score  double precision,
+    source      text             NOT NULL,
+    reference   text             NOT NULL,
+    note        text,
+    received_at timestamptz      NOT NULL,
 
     CONSTRAINT fraud_checks_decision_is_known CHECK (decision IN ('APPROVED', 'DECLINED', 'MANUAL_REVIEW'))
 );

@@ -128,12 +128,12 @@ SELECT id FROM payments AS p
 
 -- name: claim_due_to_ask
 -- Take up to $2 payments whose time has come at $1 and that none of `lock_due_to_send`, `lock_to_let_go` and
--- `lock_to_capture` would give, nor anybody is sending, nor are to be tried again; nobody else takes them before $3. $4 and
--- $5 are the deadline of keys and the credential, as there.
+-- `lock_to_capture` would give, nor anybody is sending, nor are to be tried again, nor wait for a fraud check before they are
+-- sent; nobody else takes them before $3. $4 and $5 are the deadline of keys and the credential, as there.
 -- Locks each; rows another process holds are skipped.
 WITH due AS (
     SELECT id FROM payments AS p
-     WHERE next_check_at <= $1::timestamptz
+     WHERE next_check_at <= $1::timestamptz AND state <> 'screening'
        AND NOT (state IN ('requested', 'processing', 'in_doubt') AND EXISTS (
            SELECT FROM attempts AS a
             WHERE a.payment_id = p.id AND a.number = (SELECT max(number) FROM attempts WHERE payment_id = p.id)
