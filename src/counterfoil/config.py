@@ -8,6 +8,7 @@ command line imports this module.
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 from ipaddress import ip_address
 from os import environ as _environ
@@ -26,6 +27,9 @@ WEBHOOK_SECRETS_MAX = 3
 
 _OURS = ("COUNTERFOIL_", "STRIPE_")
 _PORT_MAX = 65535
+_RISK_MAX = 100
+_UNITS = {"s": timedelta(seconds=1), "min": timedelta(minutes=1), "h": timedelta(hours=1)}
+_DURATION_MAX = timedelta(hours=24)
 _LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -60,6 +64,14 @@ class StripeDriver(StrEnum):
     PAYMENT_INTENTS = "payment_intents"
 
 
+class FraudScreening(StrEnum):
+    """When a fraud check is waited for."""
+
+    NONE = "none"
+    BEFORE_CHARGE = "before_charge"
+    BEFORE_CAPTURE = "before_capture"
+
+
 class Source(StrEnum):
     """Where a setting's value came from."""
 
@@ -86,6 +98,9 @@ class Settings:
     return_url: str | None
     public_url: str | None
     default_payment_method: str | None
+    fraud_screening: FraudScreening
+    fraud_timeout: timedelta
+    fraud_auto_block: int
     log_level: LogLevel
     counterfoil_home: Path
     counterfoil_url: str | None
@@ -257,6 +272,22 @@ def _port(text: str) -> int:
     return int(text)
 
 
+def _duration(text: str) -> timedelta:
+    found = re.fullmatch(r"([0-9]{1,5}) ?(s|min|h)", text)
+    if not found:
+        raise ValueError("must be a number and its unit: s, min or h")
+    duration = int(found[1]) * _UNITS[found[2]]
+    if not timedelta(seconds=1) <= duration <= _DURATION_MAX:
+        raise ValueError("must be at least 1 s and at most 24 h")
+    return duration
+
+
+def _risk_score(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,3}", text) or not 1 <= int(text) <= _RISK_MAX:
+        raise ValueError("must be a whole number, 1 to 100")
+    return int(text)
+
+
 def _host(text: str) -> str:
     try:
         return str(ip_address(text))
@@ -418,6 +449,24 @@ SETTINGS: tuple[Setting, ...] = (
         name="DEFAULT_PAYMENT_METHOD",
         parse=_payment_method,
         purpose="used for orders that name none and whose customer has none (test mode only)",
+    ),
+    Setting(
+        name="FRAUD_SCREENING",
+        parse=_one_of(FraudScreening),
+        default=FraudScreening.NONE.value,
+        purpose="when a fraud check is waited for: none, before_charge, or before_capture (hold first)",
+    ),
+    Setting(
+        name="FRAUD_TIMEOUT",
+        parse=_duration,
+        default="15 min",
+        purpose="how long a fraud check may take before a person is asked; s, min or h",
+    ),
+    Setting(
+        name="FRAUD_AUTO_BLOCK",
+        parse=_risk_score,
+        default="90",
+        purpose="from this risk score on a fraud check declines, whatever else it says",
     ),
     Setting(name="LOG_LEVEL", parse=_one_of(LogLevel), default="info", purpose="the least serious line still written"),
     Setting(

@@ -1,5 +1,6 @@
 from collections.abc import Mapping
 from dataclasses import fields
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from counterfoil import config
 from counterfoil.config import Mode, Role, Settings, Shown, Source
 from counterfoil.domain.errors import Misconfigured
+from counterfoil.domain.payment import ScreeningMode
 from counterfoil.runtime.secret import Secret
 
 TEST_KEY = "sk_test_51NotARealKey"
@@ -37,6 +39,9 @@ def test_nothing_set_gives_the_defaults() -> None:
         return_url=None,
         public_url=None,
         default_payment_method=None,
+        fraud_screening=config.FraudScreening.NONE,
+        fraud_timeout=timedelta(minutes=15),
+        fraud_auto_block=90,
         log_level=config.LogLevel.INFO,
         counterfoil_home=Path(".counterfoil"),
         counterfoil_url=None,
@@ -124,6 +129,49 @@ def test_a_key_under_its_other_name() -> None:
     assert refusal({**both, "STRIPE_KEY": "rk_test_other"}, Role.GATEWAY) == (
         "STRIPE_KEY and STRIPE_API_KEY are both set, and differ: keep one"
     )
+
+
+def test_screening_is_set_in_words() -> None:
+    """When, how long, and from which risk on; a space before the unit or none."""
+    environ = {"FRAUD_SCREENING": "before_capture", "FRAUD_TIMEOUT": "90s", "FRAUD_AUTO_BLOCK": "75"}
+    settings = config.load(environ, None)
+    assert settings.fraud_screening.value == ScreeningMode.BEFORE_CAPTURE.value
+    assert (settings.fraud_timeout, settings.fraud_auto_block) == (timedelta(seconds=90), 75)
+    assert config.load({"FRAUD_TIMEOUT": "2 h"}, None).fraud_timeout == timedelta(hours=2)
+
+
+def test_screening_knows_the_modes_of_payments() -> None:
+    """The settings' words are the domain's, one for one."""
+    assert [mode.value for mode in ScreeningMode] == [mode.value for mode in config.FraudScreening]
+
+
+@pytest.mark.parametrize("mode", ["before", "NONE", "yes", " none"])
+def test_an_unknown_mode_of_screening_is_refused(mode: str) -> None:
+    """A misspelt mode must not mean that nothing is screened."""
+    assert refusal({"FRAUD_SCREENING": mode}, None) == (
+        "FRAUD_SCREENING must be one of: none, before_charge, before_capture"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("15", "must be a number and its unit: s, min or h"),
+        ("15 minutes", "must be a number and its unit: s, min or h"),
+        ("-1 s", "must be a number and its unit: s, min or h"),
+        ("0 s", "must be at least 1 s and at most 24 h"),
+        ("25 h", "must be at least 1 s and at most 24 h"),
+    ],
+)
+def test_a_time_that_no_check_may_take_is_refused(text: str, why: str) -> None:
+    """A number without its unit, and a wait of nothing or of days."""
+    assert refusal({"FRAUD_TIMEOUT": text}, None) == f"FRAUD_TIMEOUT {why}"
+
+
+@pytest.mark.parametrize("score", ["0", "101", "90.5", "high", "-1"])
+def test_a_score_that_is_none_is_refused(score: str) -> None:
+    """Nought would decline everything."""
+    assert refusal({"FRAUD_AUTO_BLOCK": score}, None) == ("FRAUD_AUTO_BLOCK must be a whole number, 1 to 100")
 
 
 @pytest.mark.parametrize("environ", [{}, {"STRIPE_WEBHOOK_SECRET": ""}, {"STRIPE_WEBHOOK_SECRETS": ""}])

@@ -136,6 +136,9 @@ def _shared_environment(plan: Plan) -> dict[str, str]:
         "ALLOWED_HOSTS": ",".join(settings.allowed_hosts or ("127.0.0.1", "localhost")),
         "PUBLIC_URL": settings.public_url or plan.ports.url("gateway"),
         "RETURN_URL": settings.return_url or plan.ports.url("gateway") + "/healthz",
+        "FRAUD_SCREENING": settings.fraud_screening.value,
+        "FRAUD_TIMEOUT": f"{settings.fraud_timeout.total_seconds():.0f} s",
+        "FRAUD_AUTO_BLOCK": str(settings.fraud_auto_block),
     }
     if plan.sandbox:
         own |= {

@@ -63,6 +63,14 @@ class Processor(Protocol):
     livemode: bool
     credential: str
 
+    async def can_hold(self, payment_method: str) -> bool:
+        """Return whether money of this method can be held first, and taken or let go later.
+
+        Raises:
+            MethodRefused: the processor does not know the method.
+            Unavailable: the processor had to be asked about the method and did not answer.
+        """
+
     async def request_for(self, payment_id: UUID, order: Order) -> Request:
         """Return the request that asks for the first attempt of this payment.
 

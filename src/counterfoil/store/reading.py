@@ -54,21 +54,27 @@ class PaymentView:
     hold_ends_at: datetime | None
     next_check_at: datetime | None
     retry_at: datetime | None
+    screening_mode: str
+    screening: bool
+    reviewing: bool
+    fraud_decision: str | None
+    decide_by: datetime | None
     attempts: tuple[AttemptView, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which payments to show; None is any."""
+    """Which payments to show; None is any. Those ``under_review`` are shown in whatever state."""
 
     state: str | None = None
     order_id: str | None = None
     customer_id: str | None = None
+    under_review: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line of a payment's timeline. ``kind`` is request, notice or fact."""
+    """One line of a payment's timeline. ``kind`` is request, notice, check or fact."""
 
     at: datetime
     kind: str
@@ -101,7 +107,9 @@ async def page(
 ) -> list[PaymentView]:
     """Return up to ``most`` payments, newest first, those before an id where one is given."""
     filters = (before, wanted.order_id, wanted.customer_id, most)
-    if wanted.state is None:
+    if wanted.under_review:
+        records = await connection.fetch(_SQL.payments_page_under_review, *filters)
+    elif wanted.state is None:
         records = await connection.fetch(_SQL.payments_page, *filters)
     else:
         records = await connection.fetch(_SQL.payments_page_of_state, *filters, wanted.state)

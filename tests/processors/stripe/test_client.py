@@ -94,6 +94,14 @@ async def test_a_method_stripe_does_not_know_is_refused(stripe: StripeProcessor)
         await stripe.request_for(PAYMENT, order(method="pm_1NoSuchMethod"))
 
 
+async def test_a_card_can_be_held_and_a_debit_cannot(stripe: StripeProcessor) -> None:
+    """A card says so by its name, a debit when Stripe is asked; of what Stripe does not know, nothing is said."""
+    methods = ("pm_card_visa", "tok_visa", "pm_usBankAccount_success")
+    assert [await stripe.can_hold(method) for method in methods] == [True, True, False]
+    with pytest.raises(MethodRefused):
+        await stripe.can_hold("pm_1NoSuchMethod")
+
+
 async def test_not_to_be_told_about_a_method_is_nobodys_refusal() -> None:
     """With Stripe away the caller may come again; the order is not at fault."""
     away = processor_at("http://127.0.0.1:9")

@@ -96,6 +96,15 @@ class StripeProcessor:
         """Close the connections."""
         await self._http.close_async()  # type: ignore[no-untyped-call]  # the SDK left its return type out
 
+    async def can_hold(self, payment_method: str) -> bool:
+        """Return whether Stripe places a hold on a method of this kind.
+
+        Raises:
+            MethodRefused: Stripe does not know the method.
+            Unavailable: Stripe had to be asked what kind of method it is, and did not answer.
+        """
+        return await self._kind_of(payment_method) in requests.HOLDING
+
     async def request_for(self, payment_id: UUID, order: Order) -> Request:
         """Return the request for the first attempt.
 

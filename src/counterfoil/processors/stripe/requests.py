@@ -24,6 +24,22 @@ LONGEST_KEY: Final = 200
 """Stripe takes keys of up to 255 characters; the rest is room for what is appended (``:capture:1``, ``:refund:…``)."""
 
 
+HOLDING: Final = frozenset(
+    {
+        "affirm",
+        "afterpay_clearpay",
+        "amazon_pay",
+        "card",
+        "cashapp",
+        "klarna",
+        "link",
+        "mobilepay",
+        "paypal",
+        "revolut_pay",
+    },
+)
+"""Kinds of methods on which Stripe places a hold ("Place a hold on a payment method"); no bank debit is among them."""
+
 _HASHED: Final = "sha256:"
 
 _APPENDED: Final = re.compile(r":(\d{1,2}|capture:\d{1,2}|cancel:\d{1,2}|refund:.*)\Z", re.DOTALL)

@@ -3,6 +3,8 @@
 from typing import Final
 
 from counterfoil.config import Mode, Settings
+from counterfoil.domain.payment import ScreeningMode
+from counterfoil.domain.screening import Screening
 from counterfoil.processors.stripe.client import StripeProcessor
 from counterfoil.roles import probes
 from counterfoil.roles.gateway.application import application
@@ -32,13 +34,18 @@ async def run(settings: Settings, shutdown: Shutdown) -> None:
             api_base=settings.stripe_api_base,
             return_url=settings.return_url,
         )
-        charging = Charging(world, processor, owner_name("gateway", world.ids), shutdown.requested)
+        screening = Screening(
+            ScreeningMode(settings.fraud_screening.value), settings.fraud_timeout, settings.fraud_auto_block
+        )
+        owner = owner_name("gateway", world.ids)
+        charging = Charging(world, processor, owner, shutdown.requested, screening=screening)
         gateway = Gateway(
             world=world,
             charging=charging,
             doorkeeper=Doorkeeper(world.pool, world.clock),
             shutdown=shutdown,
             default_method=settings.default_payment_method,
+            screening=screening,
         )
         routes = probes.routes([database_check(world)], REGISTRY, shutdown)
         async with tended(world):

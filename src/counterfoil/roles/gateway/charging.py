@@ -11,8 +11,8 @@ import structlog
 from counterfoil.domain.errors import CounterfoilError, MethodRefused, Unavailable
 from counterfoil.domain.money import refuse_if_unchargeable
 from counterfoil.domain.order import Link, Order
-from counterfoil.domain.payment import Payment
-from counterfoil.domain.request import Request
+from counterfoil.domain.payment import Payment, ScreeningMode
+from counterfoil.domain.screening import NO_SCREENING, Screening, as_asked
 from counterfoil.journey import accept, authorize, capture, renew, void
 from counterfoil.journey.accept import Accepted, Repeated, Wish
 from counterfoil.journey.authorize import Heard, Sending
@@ -49,14 +49,6 @@ _log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class _Requested:
-    """An order as it is charged, with its method settled, and the request that asks for it."""
-
-    order: Order
-    request: Request
-
-
-@dataclass(frozen=True, slots=True)
 class Charged:
     """How the payment stands. ``repeated`` when the event was known before."""
 
@@ -67,13 +59,14 @@ class Charged:
 class Charging:
     """Takes orders one by one and works on them together."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  what it works with, and how
         self,
         world: World,
         processor: Processor,
         owner: str,
         stopping: asyncio.Event,
         *,
+        screening: Screening = NO_SCREENING,
         answer_seconds: float = ANSWER_SECONDS,
     ) -> None:
         """Begin to take orders.
@@ -83,10 +76,11 @@ class Charging:
             processor: who is asked for the money.
             owner: our name on the claims we make.
             stopping: set when the process is asked to end; from then on nobody is kept waiting for long.
+            screening: how payments are screened.
             answer_seconds: how long an order may take to its answer, from its entry on.
         """
         self._world, self._processor, self._owner, self._stopping = world, processor, owner, stopping
-        self._answer_seconds = answer_seconds
+        self._screening, self._answer_seconds = screening, answer_seconds
         self._under_way: set[asyncio.Task[Payment]] = set()
         self._patience_ends = asyncio.create_task(self._grace())
         self._linking: Batcher[str, Link | None] = Batcher(
@@ -122,6 +116,7 @@ class Charging:
         Raises:
             Refused: the order cannot be charged; nothing was kept.
             InProgress: the same event is in hand.
+            RateLimited: the customer has tried too often; the payment is kept, and has failed.
             Unavailable: the store or the processor does not answer; nothing was kept.
         """
         began = self._world.clock.monotonic()
@@ -131,7 +126,8 @@ class Charging:
         accepted = await self._accepting.submit(wish)
         if isinstance(accepted, Repeated):
             return Charged(accepted.payment, repeated=True)
-        assert accepted.claim is not None, "the wish named us as its owner"
+        if accepted.claim is None:  # its fraud check comes first, or came before it
+            return Charged(accepted.payment, repeated=False)
         sending = Sending(wish.payment_id, 1, accepted.claim, wish.request, again=False)
         return Charged(await self._authorized(accepted.payment, sending, began), repeated=False)
 
@@ -176,6 +172,7 @@ class Charging:
 
         Raises:
             Refused: the payment is not there, or in no state for this, or the method cannot be used.
+            RateLimited: its customer has tried too often.
             Unavailable: the store or the processor does not answer; nothing was kept.
         """
         began, world = self._world.clock.monotonic(), self._world
@@ -184,7 +181,11 @@ class Charging:
         try:
             async with asyncio.timeout(min(ASK_SECONDS, self._answer_seconds)):
                 order = await self._settled(method.applied_to(found.order), None)
-                request = await self._processor.request_again(payment_id, found.payment.intent_id, number, order)
+                mode = found.payment.screening_mode
+                if mode is ScreeningMode.BEFORE_CAPTURE and not await self._processor.can_hold(order.method):
+                    raise MethodRefused("cannot be held, and the money of this payment is held first")
+                asked = as_asked(order, mode)
+                request = await self._processor.request_again(payment_id, found.payment.intent_id, number, asked)
         except TimeoutError:
             raise Unavailable("processor") from None
         renewal = Renewal(found.payment, order.method, request, self._owner)
@@ -214,15 +215,16 @@ class Charging:
     def _left(self, began: float, seconds: float) -> float:
         return max(0.0, began + seconds - self._world.clock.monotonic())
 
-    async def _requested(
-        self, payment_id: UUID, order: Order, default_method: str | None, began: float
-    ) -> _Requested | Repeated:
-        """Return the order's request; where that is not to be had at once, rather what the event came to before.
+    async def _wished(
+        self, order: Order, default_method: str | None, payment_id: UUID | None, began: float
+    ) -> Wish | Repeated:
+        """Return the order as a wish; where its request is not to be had at once, rather what the event came to before.
 
         The processor may be away that has to be asked about the method, and a default may be gone since: neither
         changes how a payment stands. An order that names its method and no customer costs no query here.
         """
-        asking = asyncio.create_task(self._request(payment_id, order, default_method))
+        refuse_if_unchargeable(order.money)
+        asking = asyncio.create_task(self._wish(payment_id or self._world.ids.new(), order, default_method))
         asking.add_done_callback(_forget)
         try:
             await asyncio.wait([asking], timeout=AT_ONCE_SECONDS)
@@ -240,28 +242,25 @@ class Charging:
         finally:
             asking.cancel()
 
-    async def _request(self, payment_id: UUID, order: Order, default_method: str | None) -> _Requested:
-        settled = await self._settled(order, default_method)
+    async def _wish(self, payment_id: UUID, order: Order, default_method: str | None) -> Wish:
+        """Return the order with its request, which holds first what is captured only once its fraud check approves it.
+
+        Where the method cannot hold, the check comes before the charge.
+        """
+        settled, processor, screening = await self._settled(order, default_method), self._processor, self._screening
         if settled.payment_method is None:
             raise MethodRefused("is missing, and there is no default to charge instead")
-        return _Requested(settled, await self._processor.request_for(payment_id, settled))
+        holds = screening.mode is not ScreeningMode.BEFORE_CAPTURE or await processor.can_hold(settled.method)
+        if not holds:
+            screening = replace(screening, mode=ScreeningMode.BEFORE_CHARGE)
+        request = await processor.request_for(payment_id, as_asked(settled, screening.mode))
+        stored = processor.may_charge_again(request)
+        return Wish(payment_id, settled, request, processor.livemode, self._owner, stored, screening)
 
     async def _settled(self, order: Order, default_method: str | None) -> Order:
         """Return the order as it is charged: with who its customer is at the processor, and their default method."""
         link = await self._linking.submit(order.customer_id) if order.customer_id is not None else None
         return order.settled(link, default_method)
-
-    async def _wished(
-        self, order: Order, default_method: str | None, payment_id: UUID | None, began: float
-    ) -> Wish | Repeated:
-        """Return the order as it may be accepted, to be sent by ourselves; or what its event came to before."""
-        refuse_if_unchargeable(order.money)
-        named = payment_id or self._world.ids.new()
-        requested = await self._requested(named, order, default_method, began)
-        if isinstance(requested, Repeated):
-            return requested
-        stored = self._processor.may_charge_again(requested.request)
-        return Wish(named, requested.order, requested.request, self._processor.livemode, self._owner, stored)
 
     async def _authorized(self, payment: Payment, sending: Sending, began: float) -> Payment:
         """Send what we hold the claim to; return how the payment stands after it, or once the time is over."""
@@ -323,7 +322,7 @@ class Charging:
         return await authorize.record(self._world.pool, self._world.ids, heard, self._world.clock.now())
 
 
-def _forget(asking: "asyncio.Task[_Requested]") -> None:
+def _forget(asking: "asyncio.Task[Wish]") -> None:
     """Look at an answer that nobody waits for any more, so that asyncio does not complain."""
     if not asking.cancelled():
         asking.exception()

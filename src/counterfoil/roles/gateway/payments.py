@@ -5,7 +5,7 @@ from uuid import UUID
 
 from fastapi import Depends, FastAPI, Query, Response
 
-from counterfoil.domain.errors import NotFound
+from counterfoil.domain.errors import InvalidRequest, NotFound
 from counterfoil.domain.explanation import Sends, explain
 from counterfoil.domain.states import PaymentState
 from counterfoil.messages.field_types import ExternalId
@@ -26,15 +26,18 @@ def mount(app: FastAPI, gateway: Gateway) -> None:
     may_read = [Depends(admit(gateway, Scope.READ))]
 
     @app.get("/payments", dependencies=may_read)
-    async def listed(
+    async def listed(  # noqa: PLR0913, PLR0917 - each is a parameter of the query
         limit: Annotated[int, Query(ge=1, le=MOST_PER_PAGE)] = 20,
         cursor: UUID | None = None,
         status: PaymentState | None = None,
         order_id: ExternalId | None = None,
         customer_id: ExternalId | None = None,
+        under_review: bool = False,  # noqa: FBT001, FBT002 - a parameter of the query
     ) -> Response:
         """List payments, newest first; ``next_cursor`` is the cursor of the following page, null on the last."""
-        wanted = Wanted(status.value if status else None, order_id, customer_id)
+        if status is not None and under_review:
+            raise InvalidRequest("under_review", "stands without a status: it is asked for in whatever state")
+        wanted = Wanted(status.value if status else None, order_id, customer_id, under_review)
         async with unavailable_when_down():
             found = await reading.page(gateway.world.pool, before=cursor, wanted=wanted, most=limit + 1)
         more = len(found) > limit

@@ -10,6 +10,7 @@ from fastapi import Request, Response
 from starlette.exceptions import HTTPException
 
 from counterfoil.domain.errors import NotFound
+from counterfoil.domain.screening import NO_SCREENING, Screening
 from counterfoil.roles.gateway.authentication import Doorkeeper
 from counterfoil.roles.gateway.charging import Charging
 from counterfoil.roles.world import World
@@ -26,6 +27,7 @@ class Gateway:
     doorkeeper: Doorkeeper
     shutdown: Shutdown
     default_method: str | None
+    screening: Screening = NO_SCREENING
 
 
 def admit(gateway: Gateway, scope: Scope) -> Callable[[Request], Awaitable[None]]:

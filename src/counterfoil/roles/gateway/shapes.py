@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from counterfoil.domain.explanation import Explanation
-from counterfoil.domain.payment import CaptureMethod, Payment
+from counterfoil.domain.payment import CaptureMethod, Payment, ScreeningMode
 from counterfoil.domain.states import PaymentState
 from counterfoil.domain.verdict import FailureReason
 from counterfoil.messages.payment_failed import REASONS
@@ -63,6 +63,7 @@ def payment(view: PaymentView) -> dict[str, Any]:
         "capture_method": view.capture_method,
         "payment_method": (last.payment_method if last else None) or view.payment_method,
         "payment_intent_id": view.intent_id,
+        "screening": _screening(view),
         "version": view.version,
         "hold_ends_at": view.hold_ends_at,
         "next_check_at": view.next_check_at,
@@ -93,11 +94,13 @@ def explanation(payment: Payment, explained: Explanation) -> dict[str, Any]:
 
 def entry(line: Entry) -> dict[str, Any]:
     """Return a line of a payment's timeline."""
-    details = {"request": "idempotency_key", "notice": "event_id", "fact": "cause"}
+    details = {"request": "idempotency_key", "notice": "event_id", "check": "reference", "fact": "cause"}
     cause = f"{line.source} {line.reference}" if line.kind == "fact" else line.reference
     body: dict[str, Any] = {"at": line.at, "kind": line.kind, "name": line.name, "details": {details[line.kind]: cause}}
     if line.kind == "notice":
         body["details"] |= {"deliveries": line.sequence, "state": line.source}
+    elif line.kind == "check":
+        body["details"] |= {"risk_score": float(line.source) if line.source is not None else None}
     else:
         body["sequence"] = line.sequence
     return body
@@ -126,6 +129,19 @@ def _attempt(view: AttemptView) -> dict[str, Any]:
         "decline_code": view.decline_code,
         "first_sent_at": view.first_sent_at,
         "last_sent_at": view.last_sent_at,
+    }
+
+
+def _screening(view: PaymentView) -> dict[str, Any] | None:
+    """Return how a payment's fraud screening stands; None where it has none."""
+    if view.screening_mode == ScreeningMode.NONE and view.fraud_decision is None:
+        return None
+    open_still = view.screening and view.next_check_at is not None
+    return {
+        "mode": view.screening_mode,
+        "decision": view.fraud_decision,
+        "awaits": ("review" if view.reviewing else "fraud_check") if open_still else None,
+        "decide_by": view.decide_by if open_still else None,
     }
 
 

@@ -19,6 +19,7 @@ from counterfoil.roles.worker.bench import GATHER_SECONDS, Bench, Work
 from counterfoil.roles.worker.captures import Captures
 from counterfoil.roles.worker.readings import Measures, Notices
 from counterfoil.roles.worker.retries import Retries
+from counterfoil.roles.worker.screening import Reviews
 from counterfoil.roles.world import World, open_world, owner_name
 from counterfoil.runtime.metrics import REGISTRY
 from counterfoil.runtime.shutdown import Shutdown
@@ -56,6 +57,7 @@ async def run(settings: Settings, shutdown: Shutdown) -> None:
             Captures(bench),
             Lettings(bench),
             Retries(bench),
+            Reviews(bench),
             bench.pausing,
             Measures(bench),
         ]

@@ -4,7 +4,7 @@
 -- A page of payments, newest first: before the id $1 where given, of order $2 and customer $3 where given, $4 rows.
 SELECT id, event_id, order_id, customer_id, amount, currency, capture_method, payment_method, created_at, updated_at,
        state, version, intent_id, amount_captured, amount_to_capture, amount_refunded, disputed, hold_ends_at, next_check_at,
-       retry_at
+       retry_at, screening_mode, screening, reviewing, fraud_decision, decide_by
   FROM payments
  WHERE ($1::uuid IS NULL OR id < $1)
    AND ($2::text IS NULL OR order_id = $2) AND ($3::text IS NULL OR customer_id = $3)
@@ -14,9 +14,19 @@ SELECT id, event_id, order_id, customer_id, amount, currency, capture_method, pa
 -- The same of one state, $5; a query of its own, so that its index is used whatever plan is kept.
 SELECT id, event_id, order_id, customer_id, amount, currency, capture_method, payment_method, created_at, updated_at,
        state, version, intent_id, amount_captured, amount_to_capture, amount_refunded, disputed, hold_ends_at, next_check_at,
-       retry_at
+       retry_at, screening_mode, screening, reviewing, fraud_decision, decide_by
   FROM payments
  WHERE state = $5::text AND ($1::uuid IS NULL OR id < $1)
+   AND ($2::text IS NULL OR order_id = $2) AND ($3::text IS NULL OR customer_id = $3)
+ ORDER BY id DESC LIMIT $4::int;
+
+-- name: payments_page_under_review
+-- The same of those that wait for a person, whatever their state.
+SELECT id, event_id, order_id, customer_id, amount, currency, capture_method, payment_method, created_at, updated_at,
+       state, version, intent_id, amount_captured, amount_refunded, disputed, next_check_at, retry_at,
+       screening_mode, screening, reviewing, fraud_decision, decide_by
+  FROM payments
+ WHERE reviewing AND next_check_at IS NOT NULL AND ($1::uuid IS NULL OR id < $1)
    AND ($2::text IS NULL OR order_id = $2) AND ($3::text IS NULL OR customer_id = $3)
  ORDER BY id DESC LIMIT $4::int;
 
@@ -24,7 +34,7 @@ SELECT id, event_id, order_id, customer_id, amount, currency, capture_method, pa
 -- The payments $1 as the API shows them.
 SELECT id, event_id, order_id, customer_id, amount, currency, capture_method, payment_method, created_at, updated_at,
        state, version, intent_id, amount_captured, amount_to_capture, amount_refunded, disputed, hold_ends_at, next_check_at,
-       retry_at
+       retry_at, screening_mode, screening, reviewing, fraud_decision, decide_by
   FROM payments WHERE id = ANY($1::uuid[]);
 
 -- name: attempts_shown
@@ -38,15 +48,19 @@ SELECT payment_id, number, state, charge_id, decline_reason, decline_code, decli
 SELECT id FROM payments WHERE order_id = $1 ORDER BY owns_order DESC, id DESC LIMIT 1;
 
 -- name: timeline
--- Everything on record about the payment $1, in the order it happened: requests, notices, facts.
+-- Everything on record about the payment $1, in the order it happened: requests, notices, checks, facts.
 SELECT at, kind, name, sequence, reference, source FROM (
     SELECT first_sent_at AS at, 'request' AS kind, 'attempt ' || number AS name, number AS sequence,
            idempotency_key AS reference, NULL AS source, 0 AS rank
       FROM attempts WHERE payment_id = $1 AND first_sent_at IS NOT NULL
     UNION ALL
-    SELECT received_at, 'notice', type, deliveries, event_id, state, 2 FROM notices WHERE payment_id = $1
+    SELECT received_at, 'notice', type, deliveries, event_id, state, 3 FROM notices WHERE payment_id = $1
     UNION ALL
-    SELECT occurred_at, 'fact', name, version, cause_reference, cause_source, 1 FROM facts WHERE payment_id = $1
+    SELECT received_at, 'check', CASE source WHEN 'review' THEN 'review ' ELSE 'fraud check ' END || lower(decision), 1,
+           concat_ws(': ', reference, note), risk_score::text, 1
+      FROM fraud_checks WHERE payment_id = $1
+    UNION ALL
+    SELECT occurred_at, 'fact', name, version, cause_reference, cause_source, 2 FROM facts WHERE payment_id = $1
 ) AS entries
 ORDER BY at, rank, sequence;
 

@@ -1,0 +1,48 @@
+"""FraudCheckCompleted 0.0.1: what a fraud check found; the body of ``POST /fraud-checks`` until its topic is read."""
+
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+
+from counterfoil.domain.screening import Check, Finding, Screening
+from counterfoil.domain.verdict import Cause, Source
+from counterfoil.messages.field_types import ExternalId
+
+UNNAMED = "unnamed"
+"""The cause of what a check without a transaction id brings about."""
+
+_Text = Annotated[str, StringConstraints(max_length=500)]
+_Number = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class Signal(BaseModel):
+    """One thing that a check looked at, and how much it counted."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: _Text
+    weight: _Number
+
+
+class FraudCheckCompleted(BaseModel):
+    """A payment was checked. Only its decision, its risk score and its id are kept; the rest is the checker's own."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    payment_id: UUID
+    decision: Finding
+    transaction_id: ExternalId | None = None
+    risk_score: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] | None = None
+    reasons: Annotated[tuple[_Text, ...], Field(max_length=100)] = ()
+    signals: Annotated[tuple[Signal, ...], Field(max_length=100)] = ()
+    confidence: _Number | None = None
+    metadata: dict[_Text, _Text | bool | int | float | None] = {}
+    timestamp: AwareDatetime | None = None
+
+    def check(self, screening: Screening) -> Check:
+        """Return what it means for the payment, under these rules."""
+        finding = screening.finding(self.decision, self.risk_score)
+        return Check(
+            self.payment_id, finding, Cause(Source.FRAUD_CHECK, self.transaction_id or UNNAMED), self.risk_score
+        )
