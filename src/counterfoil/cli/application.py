@@ -11,7 +11,20 @@ from typing import NoReturn
 
 import typer
 
-from counterfoil.cli import customers, demo, events, holds, migrating, payments, roles, settings, statuses, tokens, up
+from counterfoil.cli import (
+    customers,
+    demo,
+    events,
+    holds,
+    migrating,
+    payments,
+    reviews,
+    roles,
+    settings,
+    statuses,
+    tokens,
+    up,
+)
 from counterfoil.cli.exits import EXPECTED, CommandFailed, ExitCode, WrongUsage, exit_code_for, first_cause
 from counterfoil.domain.errors import CounterfoilError
 
@@ -37,6 +50,7 @@ app.command("explain")(payments.explain)
 app.command("try-again")(payments.try_again)
 app.command("capture")(holds.capture)
 app.command("cancel")(holds.cancel)
+app.command("review")(reviews.review)
 app.command("list")(payments.list_payments)
 app.command("status")(statuses.status)
 app.command("events")(events.events)

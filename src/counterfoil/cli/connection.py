@@ -154,6 +154,11 @@ class Connection:
         """Cancel a payment and return it; raises as `charge`."""
         return self._charged(f"/payments/{payment_id}/cancel", {}, if_lost="the same command asks again")
 
+    def review(self, payment_id: str, decision: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Decide on a payment that waits for a person, and return how it stands after that; raises as `charge`."""
+        path = f"/payments/{payment_id}/review"
+        return self._charged(path, decision, if_lost=f"`counterfoil show {payment_id}` tells")
+
     def _charged(self, path: str, body: Mapping[str, Any], *, if_lost: str) -> Mapping[str, Any]:
         import httpx
 

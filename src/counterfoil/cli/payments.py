@@ -116,6 +116,7 @@ def explain(
 def list_payments(
     *,
     status: Annotated[str, typer.Option(help="Only payments that stand there: succeeded, failed, …")] = "",
+    under_review: Annotated[bool, typer.Option("--under-review", help="Only those that wait for a person.")] = False,
     limit: Annotated[int, typer.Option(min=1, max=LIST_MAX, help="At most this many, latest first.")] = 20,
     as_json: AsJson = False,
 ) -> None:
@@ -124,8 +125,11 @@ def list_payments(
 
     if status and status not in set(PaymentState):
         raise WrongUsage(f"--status must be one of: {', '.join(PaymentState)}")
+    if status and under_review:
+        raise WrongUsage("--under-review stands without --status: it lists them in whatever state")
     with Connection(gateway_of(load_from_process(None))) as gateway:
-        payments = list(_listed(gateway, status, limit))
+        filters = {"status": status, "under_review": "true" if under_review else ""}
+        payments = list(_listed(gateway, filters, limit))
     if as_json:
         terminal.print_json(payments)
         return
@@ -210,17 +214,17 @@ def _print_entries(screen: "Console", entries: list[Mapping[str, Any]]) -> None:
 def payment_named(gateway: Connection, name: str) -> Mapping[str, Any]:
     """Return the payment of that id, or that the order of that id has; raises CommandFailed where there is none."""
     quoted = quote(name, safe="")
-    found = gateway.find(f"/payments/{quoted}") or gateway.find(f"/orders/{quoted}/payment")
-    if found is None:
+    payment = gateway.find(f"/payments/{quoted}") or gateway.find(f"/orders/{quoted}/payment")
+    if payment is None:
         raise CommandFailed("there is no payment of that id, and no order of that id has one")
-    return found
+    return payment
 
 
-def _listed(gateway: Connection, status: str, limit: int) -> Iterator[Mapping[str, Any]]:
+def _listed(gateway: Connection, filters: Mapping[str, str], limit: int) -> Iterator[Mapping[str, Any]]:
     cursor: str | None = ""
     while cursor is not None and limit > 0:
         parameters: dict[str, str | int] = {"limit": min(limit, _PAGE)}
-        parameters |= {key: value for key, value in (("status", status), ("cursor", cursor)) if value}
+        parameters |= {key: value for key, value in {**filters, "cursor": cursor}.items() if value}
         page = gateway.get("/payments", parameters)
         yield from page["payments"][:limit]
         limit -= len(page["payments"])
