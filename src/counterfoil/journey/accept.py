@@ -64,16 +64,14 @@ class Repeated:
     payment: Payment
 
 
-_Answers: TypeAlias = dict[UUID, Accepted | Repeated | CounterfoilError]
+Answer: TypeAlias = Accepted | Repeated | CounterfoilError
+"""What an order is told: its new payment, the payment it repeats, or why it is refused."""
+
+_Answers: TypeAlias = dict[UUID, Answer]
 
 
-async def run(
-    pool: Pool,
-    ids: Ids,
-    wishes: Sequence[Wish],
-    now: datetime,
-) -> list[Accepted | Repeated | CounterfoilError]:
-    """Accept orders; return for each, in order, its new payment, the payment it repeats, or why it is refused.
+async def run(pool: Pool, ids: Ids, wishes: Sequence[Wish], now: datetime) -> list[Answer]:
+    """Accept orders; return for each, in order, what it is told.
 
     Refusals are IdempotencyKeyReused, OrderHasPayment and InProgress; RateLimited for a customer's attempt too many,
     whose payment is written as failed and never sent; Unavailable where the store went away before it could say why an
@@ -99,11 +97,7 @@ async def run(
     return [answers[wish.payment_id] for wish in wishes]
 
 
-async def known(
-    pool: Pool,
-    orders: Sequence[Order],
-    now: datetime,
-) -> list[Repeated | CounterfoilError | None]:
+async def known(pool: Pool, orders: Sequence[Order], now: datetime) -> list[Repeated | CounterfoilError | None]:
     """Return for each order, in order, what its event came to before, as `run` would; None where the event is new.
 
     For whoever cannot have an order's request at once: what was accepted is answered without one.
@@ -171,10 +165,10 @@ def _arrival(wish: Wish, now: datetime, *, barred: bool = False) -> Arrival:
 async def _explain(connection: Connection, wishes: Sequence[Wish], now: datetime) -> _Answers:
     """Return why each of these became no new payment."""
     known = await payments.known_events(connection, [wish.order.event_id for wish in wishes])
-    rivals = [wish.order.order_id for wish in wishes if wish.order.event_id not in known]
-    live = await payments.live_orders(connection, rivals) if rivals else {}
+    fresh = [wish for wish in wishes if wish.order.event_id not in known]
+    live = await payments.live_orders(connection, [wish.order.order_id for wish in fresh]) if fresh else {}
     held = await payments.read(connection, [one.payment_id for one in known.values()]) if known else {}
-    freed = [wish.payment_id for wish in wishes if wish.order.event_id not in known and wish.order.order_id not in live]
+    freed = [wish.payment_id for wish in fresh if wish.order.order_id not in live]
     taken = await payments.read(connection, freed) if freed else {}
     answers: _Answers = {}
     for wish in wishes:
