@@ -14,7 +14,7 @@ from counterfoil.domain.hearing import hear
 from counterfoil.domain.money import Money
 from counterfoil.domain.order import Order
 from counterfoil.domain.payment import Advance, CaptureMethod, FraudDecision, Payment, ScreeningMode
-from counterfoil.domain.schedule import REVIEW_LIFE, REVIEW_MARGIN, VERDICT_WITHIN
+from counterfoil.domain.schedule import HOLD_MARGIN, REVIEW_LIFE, REVIEW_MARGIN, VERDICT_WITHIN
 from counterfoil.domain.screening import (
     Check,
     Finding,
@@ -57,8 +57,8 @@ def found(finding: Finding) -> Happening:
     return lambda payment: hear_check(payment, Check(ID, finding, CHECKED), NOW)
 
 
-def heard(outcome: AttemptHappening) -> Happening:
-    """The processor says something of the first attempt."""
+def heard(outcome: AttemptHappening, hold_ends_at: datetime | None = None) -> Happening:
+    """The processor says something of the first attempt; of a hold perhaps when we must have let it go."""
     verdict = Verdict(
         outcome,
         Cause(Source.NOTICE, "evt_1"),
@@ -67,6 +67,7 @@ def heard(outcome: AttemptHappening) -> Happening:
         decline=REFUSED if outcome is AttemptHappening.DECLINED else None,
         action=Action("https://bank.example") if outcome is AttemptHappening.ACTION else None,
         amount_captured=1999 if outcome is AttemptHappening.CAPTURED else None,
+        hold_ends_at=None if hold_ends_at is None else hold_ends_at + HOLD_MARGIN,
     )
     return lambda payment: hear(payment, 1, verdict, NOW)
 
@@ -259,7 +260,7 @@ ENDS = NOW + timedelta(days=6, hours=23)
 
 def held_until(payment: Payment) -> Payment:
     """The payment, with its hold ending at ENDS, as it next hears of it."""
-    return HOLD(replace(payment, hold_ends_at=ENDS)).payment
+    return heard(AttemptHappening.AUTHORIZED, ENDS)(payment).payment
 
 
 def test_a_review_ends_an_hour_before_the_hold_would() -> None:
@@ -274,7 +275,7 @@ def test_a_check_is_not_waited_for_beyond_the_hold() -> None:
     """A hold shorter than a check's time leaves it less; a longer one changes nothing."""
     sent = accepted(ScreeningMode.BEFORE_CAPTURE, claimed=True)
     assert held_until(sent).decide_by == NOW + VERDICT_WITHIN
-    short = HOLD(replace(sent, hold_ends_at=NOW + REVIEW_MARGIN)).payment
+    short = heard(AttemptHappening.AUTHORIZED, NOW + REVIEW_MARGIN)(sent).payment
     assert short.decide_by == NOW
 
 
