@@ -1,6 +1,7 @@
 """Roles and the sandbox as what they are: processes, each on a port of its own, on a real database."""
 
 import asyncio
+import itertools
 import json
 import os
 import signal
@@ -12,7 +13,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import asyncpg
 import httpx
@@ -29,11 +30,20 @@ Answer = TypeVar("Answer")
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A process at work; ``url`` is where it listens and ``log`` what it has written to standard error."""
+    """A process at work; ``url`` is where it listens and ``log`` what it has written to standard error.
+
+    As a context manager it is killed at the end, if it was not before.
+    """
 
     url: str
     process: "subprocess.Popen[bytes]"
     log_file: Path
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
 
     def log(self) -> str:
         """Return what it has logged so far."""
@@ -49,8 +59,16 @@ class Running:
 
     def kill(self) -> None:
         """End it between any two instructions."""
-        self.process.kill()
-        self.process.wait(10)
+        _end(self.process)
+
+    def freeze(self) -> None:
+        """Stop it between any two instructions, as a machine that sleeps does; returns once it stands still."""
+        self.process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self.process.pid, os.WSTOPPED)
+
+    def thaw(self) -> None:
+        """Let it go on from there."""
+        self.process.send_signal(signal.SIGCONT)
 
 
 class Stage:
@@ -61,6 +79,7 @@ class Stage:
         self.folder = folder
         self._ending = ending
         self._sandbox_url: str | None = None
+        self._numbers = itertools.count(1)
 
     @property
     def sandbox_url(self) -> str:
@@ -113,12 +132,12 @@ class Stage:
             **settings,
         }
         if "STRIPE_KEY" in environment:
-            environment["STRIPE_API_BASE"] = self.sandbox_url
+            environment.setdefault("STRIPE_API_BASE", self.sandbox_url)
         url = f"http://127.0.0.1:{environment['PORT']}"
         return self._spawn(role, [*_MODULE, "counterfoil", "run", role], environment, url)
 
     def _spawn(self, name: str, command: list[str], settings: dict[str, str], url: str = "") -> Running:
-        log_file = self.folder / f"{name}-{free_port()}.log"
+        log_file = self.folder / f"{name}-{next(self._numbers)}.log"
         with log_file.open("wb") as output:
             process = subprocess.Popen(
                 command,
@@ -168,11 +187,15 @@ def now() -> float:
 
 
 def free_port() -> int:
-    """Return a port nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
+    """Return a port nobody listens on, another one each time.
+
+    It is below those that the system gives to whoever connects: one of these could be taken before its role has it.
+    """
+    while True:
+        port = 10_000 + next(_PORTS) % 10_000
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) != 0:
+                return port
 
 
 def order(number: int | str, **changes: Any) -> dict[str, Any]:
@@ -208,14 +231,14 @@ async def authority(stage: Stage, *scopes: Scope) -> dict[str, str]:
 
 def ready(running: Running) -> tuple[int, Any]:
     """Return what a role says of its readiness."""
-    answer = httpx.get(f"{running.url}/readyz", trust_env=False, timeout=10)
+    answer = _PROBES.get(f"{running.url}/readyz")
     return answer.status_code, answer.json()
 
 
 def _listens(running: Running) -> bool:
     assert running.process.poll() is None, running.log()
     try:
-        return httpx.get(f"{running.url}/healthz", trust_env=False).status_code == httpx.codes.OK
+        return _PROBES.get(f"{running.url}/healthz").status_code == httpx.codes.OK
     except httpx.TransportError:
         return False
 
@@ -233,6 +256,9 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
         process.stdout.close()
 
 
+# One client for all probes, as a new one costs more than the question; no connection of it outlives its answer.
+_PROBES = httpx.Client(trust_env=False, timeout=10, limits=httpx.Limits(max_keepalive_connections=0))
+_PORTS = itertools.count(os.getpid() * 7919)  # processes side by side begin far from one another
 _MODULE = [sys.executable, "-m"]
 _NEEDED: dict[str, dict[str, str]] = {
     "gateway": {"STRIPE_KEY": KEY},
