@@ -1,0 +1,105 @@
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import pytest
+from tests.acceptance.kills.books import Books, FactRow
+
+from counterfoil.store.reading import AttemptView, PaymentView
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+ID = UUID("01900000-0000-7000-8000-000000000001")
+ATTEMPT = AttemptView(
+    number=1,
+    state="captured",
+    payment_method="pm_card_visa",
+    charge_id="ch_1",
+    decline_reason=None,
+    decline_code=None,
+    decline_message=None,
+    decline_can_retry=None,
+    action_url=None,
+    action_expires_at=None,
+    first_sent_at=NOW,
+    last_sent_at=NOW,
+)
+PAYMENT = PaymentView(
+    id=ID,
+    event_id="event",
+    order_id="order",
+    customer_id=None,
+    amount=1999,
+    currency="EUR",
+    capture_method="automatic",
+    payment_method="pm_card_visa",
+    created_at=NOW,
+    updated_at=NOW,
+    state="succeeded",
+    version=2,
+    intent_id="pi_1",
+    amount_captured=1999,
+    amount_refunded=0,
+    disputed=False,
+    next_check_at=None,
+    attempts=(ATTEMPT,),
+)
+REQUESTED = FactRow(ID, 1, "PaymentRequested", published=True)
+SUCCEEDED = FactRow(ID, 2, "PaymentSucceeded", published=True)
+INTENT: dict[str, Any] = {
+    "id": "pi_1",
+    "amount": 1999,
+    "currency": "eur",
+    "status": "succeeded",
+    "metadata": {"payment_id": str(ID)},
+}
+CHARGE: dict[str, Any] = {
+    "id": "ch_1",
+    "payment_intent": "pi_1",
+    "captured": True,
+    "status": "succeeded",
+    "amount_captured": 1999,
+    "currency": "eur",
+    "metadata": {"payment_id": str(ID)},
+}
+AGREED = Books([PAYMENT], [REQUESTED, SUCCEEDED], [INTENT], [CHARGE])
+
+
+def test_books_that_agree_have_no_faults() -> None:
+    """One payment, one charge, each fact once and published: nothing to say."""
+    assert AGREED.faults({"event": "succeeded"}) == []
+
+
+@pytest.mark.parametrize(
+    ("books", "expected"),
+    [
+        (
+            replace(AGREED, payments=[PAYMENT, PAYMENT]),
+            "event: is ['succeeded', 'succeeded'] and should be one payment",
+        ),
+        (
+            replace(AGREED, charges=[CHARGE, CHARGE | {"id": "ch_2", "payment_intent": "pi_2"}]),
+            f"{ID}: succeeded, and its charges at Stripe are [(1999, 'EUR'), (1999, 'EUR')]",
+        ),
+        (
+            replace(AGREED, charges=[CHARGE | {"currency": "usd"}]),
+            f"{ID}: succeeded, and its charges at Stripe are [(1999, 'USD')]",
+        ),
+        (replace(AGREED, intents=[INTENT, INTENT | {"id": "pi_2"}]), f"{ID}: Stripe has two PaymentIntents"),
+        (
+            replace(AGREED, facts=[REQUESTED, replace(SUCCEEDED, version=3)]),
+            f"{ID}: is at version 2, its facts at [1, 3]",
+        ),
+        (
+            replace(AGREED, facts=[REQUESTED, SUCCEEDED, replace(SUCCEEDED, version=3)]),
+            f"{ID}: succeeded, and what was said of it is ('PaymentRequested', 'PaymentSucceeded', 'PaymentSucceeded')",
+        ),
+        (
+            replace(AGREED, facts=[REQUESTED, replace(SUCCEEDED, published=False)]),
+            f"{ID}: not all that was said is published",
+        ),
+    ],
+)
+def test_each_fault_is_named(books: Books, expected: str) -> None:
+    """A second payment, a second or another charge, a gap, a fact said twice or never published: none is overlooked."""
+    assert any(fault.startswith(expected) for fault in books.faults({"event": "succeeded"}))
