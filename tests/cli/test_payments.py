@@ -404,3 +404,21 @@ def test_try_again_without_a_usable_method_asks_nobody(
     """The method is needed, and a card number is never taken."""
     done = counterfoil(*arguments, settings=peer.settings)
     assert (done.returncode, done.stdout, peer.asked) == (2, "", [])
+
+
+def test_show_lists_the_money_as_it_stands(counterfoil: Command, peer: Peer) -> None:
+    """What was taken back, what the processor keeps, what is left, and each dispute in a line."""
+    dispute = {"dispute_id": "dp_1", "status": "lost", "amount": 1999, "currency": "EUR", "reason": "fraudulent"}
+    dispute |= {"funds": "withdrawn", "fee": 1500, "fee_currency": "EUR", "opened_at": CREATED}
+    money = {"amount_disputed": 1999, "disputed": True, "fee": 88, "fee_currency": "EUR", "net": -1588}
+    peer.replies["/payments/0199-a"] = [Reply({**SUCCEEDED, **money, "disputes": [dispute]})]
+    peer.replies["/payments/0199-a/timeline"] = [Reply({"payment_id": "0199-a", "entries": []})]
+    done = counterfoil("show", "0199-a", settings=peer.settings)
+    lines = [line.strip().split(maxsplit=1) for line in done.stdout.splitlines() if line.strip()]
+    assert done.returncode == 0, done.stderr
+    assert [line for line in lines if line[0] in {"disputed", "fee", "net", "dispute"}] == [
+        ["disputed", "19.99 EUR"],
+        ["fee", "0.88 EUR"],
+        ["net", "-15.88 EUR"],
+        ["dispute", "lost  19.99 EUR  withdrawn  for a fee of 15.00 EUR  fraudulent  dp_1"],
+    ]

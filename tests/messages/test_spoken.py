@@ -53,7 +53,7 @@ REFUND = Refund(
     failure_reason="lost_or_stolen_card",
 )
 ABOUT: dict[FactName, Refund | Dispute | Adjustment] = {
-    FactName.PAYMENT_DISPUTED: Dispute("dp_1", DisputeStatus.OPENED, Money(1999, "EUR")),
+    FactName.PAYMENT_DISPUTED: Dispute("dp_1", DisputeStatus.OPENED, Money(1999, "EUR"), "ch_1", AT),
     FactName.REFUND_REQUESTED: REFUND,
     FactName.REFUND_PROCESSED: REFUND,
     FactName.REFUND_FAILED: REFUND,

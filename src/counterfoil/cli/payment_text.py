@@ -73,8 +73,15 @@ def fields(payment: Mapping[str, Any]) -> list[tuple[str, "str | Text"]]:
         ("amount", money(payment)),
     ]
     rows.extend(
-        (name, money(payment, f"amount_{name}")) for name in ("captured", "refunded") if payment[f"amount_{name}"]
+        (name, money(payment, f"amount_{name}"))
+        for name in ("captured", "refunded", "disputed")
+        if payment.get(f"amount_{name}")
     )
+    if payment.get("fee") is not None:
+        rows.append(("fee", Money(payment["fee"], payment["fee_currency"]).format()))
+    if payment.get("net") is not None:
+        sign = "-" if payment["net"] < 0 else ""
+        rows.append(("net", sign + Money(abs(payment["net"]), payment["currency"]).format()))
     rows.extend(
         (label, str(payment[key]))
         for label, key in (
@@ -95,14 +102,21 @@ def fields(payment: Mapping[str, Any]) -> list[tuple[str, "str | Text"]]:
         rows.append(("to capture", money(payment, "amount_to_capture")))
     if payment.get("hold_ends_at"):
         rows.append(("held until", moment(payment["hold_ends_at"])))
-    if payment.get("disputed"):
-        rows.append(("disputed", "yes"))
+    rows.extend(("dispute", _dispute(one)) for one in payment.get("disputes", ()))
     if payment.get("next_check_at"):
         rows.append(("next check", moment(payment["next_check_at"])))
     if payment.get("retry_at"):
         rows.append(("tried again", moment(payment["retry_at"])))
     rows.append(("created", moment(payment["created_at"])))
     return rows
+
+
+def _dispute(dispute: Mapping[str, Any]) -> str:
+    """Return a dispute in one line: how it stands, about how much, where the money is, why, and its id."""
+    words = [dispute["status"], money(dispute), dispute["funds"], dispute["reason"] or "", dispute["dispute_id"]]
+    if dispute.get("fee"):
+        words.insert(3, f"for a fee of {Money(dispute['fee'], dispute['fee_currency']).format()}")
+    return "  ".join(word for word in words if word)
 
 
 def explanation(payment: Mapping[str, Any], explained: Mapping[str, Any]) -> "list[Text]":

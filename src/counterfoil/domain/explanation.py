@@ -7,7 +7,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from counterfoil.domain.money import Money
-from counterfoil.domain.payment import Attempt, FraudDecision, Payment
+from counterfoil.domain.payment import Attempt, DisputeStatus, FraudDecision, Payment
 from counterfoil.domain.schedule import ABSENCE_PROOF, DOUBT_AFTER, KEY_LIFE, TRIES_OF_OURS
 from counterfoil.domain.states import FINAL, AttemptState, PaymentState
 from counterfoil.domain.verdict import Action, Settling
@@ -62,6 +62,7 @@ def explain(payment: Payment, sends: Sequence[Sends], now: datetime, *, paused: 
             *_wish(payment),
             *_decided(payment),
             *(line for attempt, sent in tried for line in _known(payment, attempt, sent)),
+            *_afterwards(payment),
         ),
         unknown=(*_undecided(payment), *(line for attempt in payment.attempts for line in _unknown(attempt))),
         ahead=tuple(sorted(ahead, key=lambda one: (one.at is not None, one.at or now))) or (_nothing(payment),),
@@ -139,6 +140,18 @@ def _why_canceled(payment: Payment, attempt: Attempt) -> str:
     if attempt.expired_at is None:
         return ""
     return ", for its hold had ended" if attempt.charge_id is not None else ", for its customer did not act in time"
+
+
+def _afterwards(payment: Payment) -> Iterator[str]:
+    if payment.fee is not None:
+        yield f"The processor keeps {payment.fee.format()} of it."
+    match payment.dispute_status:
+        case DisputeStatus.OPENED:
+            yield "The customer's bank wants money back, and the dispute is open: answer it at the processor."
+        case DisputeStatus.WON:
+            yield "The customer's bank wanted money back, and the dispute is won."
+        case DisputeStatus.LOST:
+            yield "The customer's bank took money back, and the dispute is lost."
 
 
 def _unknown(attempt: Attempt) -> Iterator[str]:

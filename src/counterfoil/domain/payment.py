@@ -202,13 +202,30 @@ class Refund:
     failure_reason: str | None = None
 
 
+@unique
+class Funds(StrEnum):
+    """Where the money of a dispute is: nothing was taken from us, it was, or we have it back."""
+
+    UNTOUCHED = "untouched"
+    WITHDRAWN = "withdrawn"
+    REINSTATED = "reinstated"
+
+
 @dataclass(frozen=True, slots=True)
 class Dispute:
-    """A customer's bank wants the money back; ``id`` is the processor's."""
+    """A customer's bank wants the money back; ``id`` is the processor's.
+
+    ``fee`` is what the processor asks for the dispute itself, in the currency of our account; None while it is unknown.
+    """
 
     id: str
     status: DisputeStatus
     money: Money
+    charge_id: str
+    opened_at: datetime
+    reason: str | None = None
+    funds: Funds = Funds.UNTOUCHED
+    fee: Money | None = None
 
 
 @unique

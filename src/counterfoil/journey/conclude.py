@@ -1,6 +1,7 @@
 """Kept notices are read, and the payments they speak of advance. One transaction for a whole batch; no network."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
@@ -10,13 +11,14 @@ import asyncpg
 import structlog
 
 from counterfoil.domain.acting import ask_soon
+from counterfoil.domain.disputing import Docket
 from counterfoil.domain.hearing import hear
 from counterfoil.domain.payment import Advance
 from counterfoil.domain.states import AttemptState
-from counterfoil.processors.port import NotAnEvent, NoticeReader, Silence, Word
+from counterfoil.processors.port import Aftermath, NotAnEvent, NoticeReader, Silence, Word
 from counterfoil.runtime.alarms import alarm
 from counterfoil.runtime.ids import Ids
-from counterfoil.store import notices, payments
+from counterfoil.store import disputes, notices, payments
 from counterfoil.store.notices import NoticeState, Settled, Taken
 from counterfoil.store.pool import RIVALRY, UNREACHABLE, Connection, Pool, unavailable_when_down
 
@@ -34,11 +36,12 @@ _log = structlog.get_logger()
 
 @dataclass(slots=True)
 class _Batch:
-    """What a batch of notices comes to: the payments moved, and what became of each notice."""
+    """What a batch of notices comes to: payments moved, disputes of theirs, and what became of each notice."""
 
     reader: NoticeReader
     livemode: bool
     moved: dict[UUID, Advance] = field(default_factory=dict)
+    docket: Docket = field(default_factory=lambda: Docket({}))
     settled: list[Settled] = field(default_factory=list)
 
 
@@ -72,6 +75,7 @@ async def _conclude(connection: Connection, taken: list[Taken], batch: _Batch, i
     spoken = [(notice, word) for notice in taken if (word := _word(notice, batch)) is not None]
     await _advance(connection, spoken, batch, now)
     await payments.write(connection, list(batch.moved.values()), ids, now)
+    await disputes.put(connection, batch.docket.changed, now)
     await notices.settle(connection, batch.settled, now)
 
 
@@ -92,7 +96,7 @@ async def _alone(pool: Pool, notice: Taken, outcome: _Batch, ids: Ids, now: date
     outcome.settled.extend(batch.settled)
 
 
-def _word(notice: Taken, batch: _Batch) -> Word | None:
+def _word(notice: Taken, batch: _Batch) -> Word | Aftermath | None:
     """Return what the notice says of a payment; settle it where it says nothing."""
     if notice.id.livemode is not batch.livemode:
         batch.settled.append(Settled(notice.id, NoticeState.FOREIGN, "of the other mode"))
@@ -115,27 +119,43 @@ def _word(notice: Taken, batch: _Batch) -> Word | None:
 
 async def _advance(
     connection: Connection,
-    spoken: list[tuple[Taken, Word]],
+    spoken: list[tuple[Taken, Word | Aftermath]],
     batch: _Batch,
     now: datetime,
 ) -> None:
     """Lock the payments spoken of, let each hear all that is said of it, and settle the notices."""
     intents = {word.intent_id for _, word in spoken if word.intent_id is not None}
     by_intent = await payments.by_intent(connection, intents) if intents else {}
-    owners = [word.payment_id or by_intent.get(word.intent_id or "") for _, word in spoken]
+    charges = {word.charge_id for _, word in spoken if isinstance(word, Aftermath)}
+    by_charge = await disputes.payments_by_charge(connection, charges) if charges else {}
+    owners = [_owner(word, by_intent, by_charge) for _, word in spoken]
     held = await payments.lock(connection, {owner for owner in owners if owner is not None})
+    if charges:
+        batch.docket = Docket(await disputes.of_payments(connection, held))
     for (notice, word), owner in zip(spoken, owners, strict=True):
-        if owner is None:
+        if owner is None and isinstance(word, Aftermath):
+            batch.settled.append(_ownerless(notice, now, NoticeState.FOREIGN, Silence.FOREIGN.value))
+        elif owner is None:
             batch.settled.append(Settled(notice.id, NoticeState.FOREIGN, Silence.FOREIGN.value))
         elif owner not in held:
-            batch.settled.append(_ownerless(notice, now))
+            batch.settled.append(_ownerless(notice, now, NoticeState.PARKED, "names a payment that is not here"))
         else:
             so_far = batch.moved.get(owner) or Advance(held[owner].payment)
             batch.settled.append(_hear(notice, word, so_far, batch, now))
 
 
-def _hear(notice: Taken, word: Word, so_far: Advance, batch: _Batch, now: datetime) -> Settled:
+def _owner(word: Word | Aftermath, by_intent: Mapping[str, UUID], by_charge: Mapping[str, UUID]) -> UUID | None:
+    known = by_intent.get(word.intent_id or "")
+    if isinstance(word, Aftermath):
+        return known or by_charge.get(word.charge_id)
+    return word.payment_id or known
+
+
+def _hear(notice: Taken, word: Word | Aftermath, so_far: Advance, batch: _Batch, now: datetime) -> Settled:
     payment = so_far.payment
+    if isinstance(word, Aftermath):
+        advance = batch.docket.hear(payment, word.dispute, word.cause, now)
+        return _moved(notice, advance, so_far, batch, parks=advance.alarm is not None)
     if payment.intent_id is not None and word.intent_id is not None and payment.intent_id != word.intent_id:
         alarm("conclude", "impostor", event_id=notice.id.event_id, payment_id=str(payment.id))
         why = "its metadata names a payment that belongs to another intent"
@@ -152,16 +172,23 @@ def _hear(notice: Taken, word: Word, so_far: Advance, batch: _Batch, now: dateti
         why = "about a second charge of a payment that has its money"
         return Settled(notice.id, NoticeState.PARKED, why, payment.id)
     advance = hear(payment, attempt.number, word.verdict, now)
+    of_another = word.verdict.currency not in (None, payment.money.currency)
+    return _moved(notice, advance, so_far, batch, parks=advance.alarm is not None and of_another)
+
+
+def _moved(notice: Taken, advance: Advance, so_far: Advance, batch: _Batch, *, parks: bool) -> Settled:
+    """Return what becomes of a notice that was heard, and take up what it moved unless it ``parks``."""
+    payment = advance.payment
     if advance.alarm is not None:
         alarm("conclude", "contradiction", event_id=notice.id.event_id, payment_id=str(payment.id), why=advance.alarm)
-        if word.verdict.currency not in (None, payment.money.currency):
-            return Settled(notice.id, NoticeState.PARKED, advance.alarm, payment.id)
-    batch.moved[payment.id] = Advance(advance.payment, so_far.facts + advance.facts)
+    if parks:
+        return Settled(notice.id, NoticeState.PARKED, advance.alarm, payment.id)
+    batch.moved[payment.id] = Advance(payment, so_far.facts + advance.facts)
     return Settled(notice.id, NoticeState.DONE, None, payment.id)
 
 
-def _ownerless(notice: Taken, now: datetime) -> Settled:
-    """Return what becomes of a notice that names a payment we do not have, or do not have yet."""
+def _ownerless(notice: Taken, now: datetime, ends: NoticeState, why: str) -> Settled:
+    """Return what becomes of a notice whose payment we do not have, or do not have yet, or do not know by that name."""
     if notice.tries + 1 < MOST_TRIES:
         return Settled(notice.id, NoticeState.KEPT, None, None, now + OWNER_WAIT)
-    return Settled(notice.id, NoticeState.PARKED, "names a payment that is not here")
+    return Settled(notice.id, ends, why)

@@ -8,8 +8,9 @@ from typing import Protocol
 from uuid import UUID
 
 from counterfoil.domain.order import Order
+from counterfoil.domain.payment import Dispute
 from counterfoil.domain.request import Request
-from counterfoil.domain.verdict import Verdict
+from counterfoil.domain.verdict import Cause, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,19 @@ class Word:
     intent_id: str | None
     charge_id: str | None
     verdict: Verdict | None
+
+
+@dataclass(frozen=True, slots=True)
+class Aftermath:
+    """What a notice says of one of our payments once its outcome is known: that it is disputed.
+
+    Such an object carries nothing of ours, so only the processor's names for payment and charge tell whose it is.
+    """
+
+    intent_id: str | None
+    charge_id: str
+    dispute: Dispute
+    cause: Cause
 
 
 def always() -> bool:
@@ -125,7 +139,7 @@ class Processor(Protocol):
 class NoticeReader(Protocol):
     """What a processor's notices say. Pure: no I/O."""
 
-    def read(self, body: bytes) -> Word | Silence:
+    def read(self, body: bytes) -> Word | Aftermath | Silence:
         """Return what a kept notice says.
 
         Raises:

@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from counterfoil.store import queries
+from counterfoil.domain.payment import Dispute
+from counterfoil.store import disputes, queries
 from counterfoil.store.pool import Connection, Pool, Row
 
 _SQL: Final = queries.load("reading")
@@ -52,6 +53,9 @@ class PaymentView:
     amount_refunded: int
     disputed: bool
     hold_ends_at: datetime | None
+    dispute_status: str | None
+    fee: int | None
+    fee_currency: str | None
     next_check_at: datetime | None
     retry_at: datetime | None
     screening_mode: str
@@ -60,6 +64,7 @@ class PaymentView:
     fraud_decision: str | None
     decide_by: datetime | None
     attempts: tuple[AttemptView, ...]
+    disputes: tuple[Dispute, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +118,12 @@ async def page(
         records = await connection.fetch(_SQL.payments_page, *filters)
     else:
         records = await connection.fetch(_SQL.payments_page_of_state, *filters, wanted.state)
-    return await _with_attempts(connection, records)
+    return await _whole(connection, records)
 
 
 async def payment(connection: Connection | Pool, payment_id: UUID) -> PaymentView | None:
     """Return the payment of that id, if there is one."""
-    found = await _with_attempts(connection, await connection.fetch(_SQL.payment_views, [payment_id]))
+    found = await _whole(connection, await connection.fetch(_SQL.payment_views, [payment_id]))
     return found[0] if found else None
 
 
@@ -139,12 +144,19 @@ async def facts_after(connection: Connection | Pool, position: int, most: int) -
     return [PublishedFact(*record.values()) for record in records]
 
 
-async def _with_attempts(
+async def _whole(
     connection: Connection | Pool,
     records: Sequence[Row],
 ) -> list[PaymentView]:
+    payment_ids = [record["id"] for record in records]
     tried: dict[UUID, list[AttemptView]] = {}
-    for record in await connection.fetch(_SQL.attempts_shown, [record["id"] for record in records]):
+    for record in await connection.fetch(_SQL.attempts_shown, payment_ids):
         payment_id, *values = record.values()
         tried.setdefault(payment_id, []).append(AttemptView(*values))
-    return [PaymentView(**dict(record), attempts=tuple(tried.get(record["id"], ()))) for record in records]
+    disputed = await disputes.of_payments(connection, [record["id"] for record in records if record["disputed"]])
+    return [
+        PaymentView(
+            **dict(record), attempts=tuple(tried.get(record["id"], ())), disputes=tuple(disputed.get(record["id"], ()))
+        )
+        for record in records
+    ]

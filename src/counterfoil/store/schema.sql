@@ -359,18 +359,21 @@ CREATE INDEX refunds_due ON refunds (next_check_at) WHERE next_check_at IS NOT N
 -- A customer's bank takes the money back, or tries to. A debit that bounces after its success arrives as one.
 
 CREATE TABLE disputes (
-    id         text        PRIMARY KEY,
-    payment_id uuid        NOT NULL REFERENCES payments (id),
-    charge_id  text        NOT NULL,
-    status     text        NOT NULL,
-    reason     text,
-    amount     bigint      NOT NULL,
-    currency   text        NOT NULL,
-    withdrawn  boolean     NOT NULL DEFAULT false,
-    opened_at  timestamptz NOT NULL,
-    updated_at timestamptz NOT NULL,
+    id           text        PRIMARY KEY,  -- the processor's
+    payment_id   uuid        NOT NULL REFERENCES payments (id),
+    charge_id    text        NOT NULL,
+    status       text        NOT NULL,
+    reason       text,
+    amount       bigint      NOT NULL,
+    currency     text        NOT NULL,
+    funds        text        NOT NULL,     -- whether the processor took the amount from us, and gave it back
+    fee          bigint,
+    fee_currency text,                     -- it is asked in the currency of our account
+    opened_at    timestamptz NOT NULL,
+    updated_at   timestamptz NOT NULL,
 
-    CONSTRAINT disputes_status_is_known CHECK (status IN ('opened', 'won', 'lost'))
+    CONSTRAINT disputes_status_is_known CHECK (status IN ('opened', 'won', 'lost')),
+    CONSTRAINT disputes_funds_are_known CHECK (funds IN ('untouched', 'withdrawn', 'reinstated'))
 );
 
 CREATE INDEX disputes_by_payment ON disputes (payment_id);

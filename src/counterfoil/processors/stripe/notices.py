@@ -11,8 +11,8 @@ from uuid import UUID
 from counterfoil.domain.states import AttemptHappening
 from counterfoil.domain.verdict import Cause, Source
 from counterfoil.messages.decoding import NotDecodable, decode_object
-from counterfoil.processors.port import Identity, NotAnEvent, Silence, Word
-from counterfoil.processors.stripe import requests, verdicts
+from counterfoil.processors.port import Aftermath, Identity, NotAnEvent, Silence, Word
+from counterfoil.processors.stripe import disputes, requests, verdicts
 
 LONGEST_ID: Final = 255
 """Stripe's ids are far shorter; longer text in the place of an id is no id."""
@@ -36,6 +36,17 @@ CHARGE_EVENTS: Final = frozenset(
 
 _HELD_NO_MORE: Final = frozenset({AttemptHappening.AUTHORIZED, AttemptHappening.CANCELED})
 """What the charge of an event that says its hold has ended may look like."""
+
+DISPUTE_EVENTS: Final = frozenset(
+    {
+        "charge.dispute.created",
+        "charge.dispute.updated",
+        "charge.dispute.closed",
+        "charge.dispute.funds_withdrawn",
+        "charge.dispute.funds_reinstated",
+    },
+)
+"""Events whose object is a Dispute; they differ in nothing that the object does not say."""
 
 
 def identify(body: bytes) -> Identity:
@@ -63,7 +74,7 @@ def identify(body: bytes) -> Identity:
     )
 
 
-def read(body: bytes) -> Word | Silence:
+def read(body: bytes) -> Word | Aftermath | Silence:
     """Return what a kept notice says.
 
     Raises:
@@ -74,6 +85,8 @@ def read(body: bytes) -> Word | Silence:
     except NotDecodable as error:
         raise NotAnEvent(str(error)) from None
     kind = event.get("type")
+    if kind in DISPUTE_EVENTS:
+        return _aftermath(event)
     if kind not in INTENT_EVENTS and kind not in CHARGE_EVENTS:
         return Silence.IRRELEVANT
     thing = _object(event)
@@ -96,6 +109,21 @@ def read(body: bytes) -> Word | Silence:
     if verdict.outcome is AttemptHappening.UNKNOWN:
         raise NotAnEvent(verdict.alarm or "its object's status does not fit its type")
     return Word(payment_id, verdict.intent_id, verdict.charge_id, verdict)
+
+
+def _aftermath(event: Mapping[str, Any]) -> Aftermath | Silence:
+    """Return what an event says of a dispute; an inquiry is none, for no money moves."""
+    thing = _object(event)
+    if event.get("api_version") != requests.API_VERSION:
+        raise NotAnEvent("it tells of a dispute in another API version")
+    try:
+        dispute = disputes.of_dispute(thing)
+    except disputes.Undocumented as error:
+        raise NotAnEvent(str(error)) from None
+    if dispute is None:
+        return Silence.IRRELEVANT
+    cause = Cause(Source.NOTICE, _text(event, "id"))
+    return Aftermath(disputes.intent_id_of(thing), dispute.charge_id, dispute, cause)
 
 
 def payment_id_of(thing: Mapping[str, Any]) -> UUID | None:

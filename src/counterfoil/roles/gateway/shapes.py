@@ -3,8 +3,10 @@
 import json
 from typing import Any
 
+from counterfoil.domain.disputing import net, withdrawn
 from counterfoil.domain.explanation import Explanation
-from counterfoil.domain.payment import CaptureMethod, Payment, ScreeningMode
+from counterfoil.domain.money import Money
+from counterfoil.domain.payment import CaptureMethod, Dispute, Funds, Payment, ScreeningMode
 from counterfoil.domain.states import PaymentState
 from counterfoil.domain.verdict import FailureReason
 from counterfoil.messages.payment_failed import REASONS
@@ -59,7 +61,12 @@ def payment(view: PaymentView) -> dict[str, Any]:
         "amount_captured": view.amount_captured,
         "amount_to_capture": view.amount_to_capture,
         "amount_refunded": view.amount_refunded,
+        "amount_disputed": withdrawn(view.disputes),
         "disputed": view.disputed,
+        "dispute_status": view.dispute_status,
+        "fee": view.fee,
+        "fee_currency": view.fee_currency,
+        "net": _net(view),
         "capture_method": view.capture_method,
         "payment_method": (last.payment_method if last else None) or view.payment_method,
         "payment_intent_id": view.intent_id,
@@ -72,6 +79,7 @@ def payment(view: PaymentView) -> dict[str, Any]:
         "updated_at": view.updated_at,
         "action": None,
         "attempts": [_attempt(attempt) for attempt in view.attempts],
+        "disputes": [_dispute(dispute) for dispute in view.disputes],
     }
     if last is not None and last.action_url is not None and view.state == PaymentState.REQUIRES_ACTION:
         body["action"] = {"url": last.action_url or None, "expires_at": last.action_expires_at}
@@ -143,6 +151,28 @@ def _screening(view: PaymentView) -> dict[str, Any] | None:
         "awaits": ("review" if view.reviewing else "fraud_check") if open_still else None,
         "decide_by": view.decide_by if open_still else None,
     }
+
+
+def _dispute(dispute: Dispute) -> dict[str, Any]:
+    return {
+        "dispute_id": dispute.id,
+        "status": dispute.status.value,
+        "amount": dispute.money.amount,
+        "currency": dispute.money.currency,
+        "reason": dispute.reason,
+        "funds": dispute.funds.value,
+        "fee": dispute.fee.amount if dispute.fee else None,
+        "fee_currency": dispute.fee.currency if dispute.fee else None,
+        "opened_at": dispute.opened_at,
+    }
+
+
+def _net(view: PaymentView) -> int | None:
+    """Return what the payment leaves us with, as long as it is known what the processor keeps."""
+    fee = Money(view.fee, view.fee_currency) if view.fee is not None and view.fee_currency is not None else None
+    asked = [dispute.fee for dispute in view.disputes if dispute.funds is not Funds.UNTOUCHED]
+    left = view.amount_captured - view.amount_refunded - withdrawn(view.disputes)
+    return net(left, view.currency, [fee, *asked])
 
 
 def _failure(reason: FailureReason, code: str | None, message: str | None, *, can_retry: bool) -> dict[str, Any]:

@@ -3,8 +3,8 @@
 -- name: payments_page
 -- A page of payments, newest first: before the id $1 where given, of order $2 and customer $3 where given, $4 rows.
 SELECT id, event_id, order_id, customer_id, amount, currency, capture_method, payment_method, created_at, updated_at,
-       state, version, intent_id, amount_captured, amount_to_capture, amount_refunded, disputed, hold_ends_at, next_check_at,
-       retry_at, screening_mode, screening, reviewing, fraud_decision, decide_by
+       state, version, intent_id, amount_captured, amount_to_capture, amount_refunded, disputed, hold_ends_at, dispute_status,
+       fee, fee_currency, next_check_at, retry_at, screening_mode, screening, reviewing, fraud_decision, decide_by
   FROM payments
  WHERE ($1::uuid IS NULL OR id < $1)
    AND ($2::text IS NULL OR order_id = $2) AND ($3::text IS NULL OR customer_id = $3)
@@ -13,8 +13,8 @@ SELECT id, event_id, order_id, customer_id, amount, currency, capture_method, pa
 -- name: payments_page_of_state
 -- The same of one state, $5; a query of its own, so that its index is used whatever plan is kept.
 SELECT id, event_id, order_id, customer_id, amount, currency, capture_method, payment_method, created_at, updated_at,
-       state, version, intent_id, amount_captured, amount_to_capture, amount_refunded, disputed, hold_ends_at, next_check_at,
-       retry_at, screening_mode, screening, reviewing, fraud_decision, decide_by
+       state, version, intent_id, amount_captured, amount_to_capture, amount_refunded, disputed, hold_ends_at, dispute_status,
+       fee, fee_currency, next_check_at, retry_at, screening_mode, screening, reviewing, fraud_decision, decide_by
   FROM payments
  WHERE state = $5::text AND ($1::uuid IS NULL OR id < $1)
    AND ($2::text IS NULL OR order_id = $2) AND ($3::text IS NULL OR customer_id = $3)
@@ -33,8 +33,8 @@ SELECT id, event_id, order_id, customer_id, amount, currency, capture_method, pa
 -- name: payment_views
 -- The payments $1 as the API shows them.
 SELECT id, event_id, order_id, customer_id, amount, currency, capture_method, payment_method, created_at, updated_at,
-       state, version, intent_id, amount_captured, amount_to_capture, amount_refunded, disputed, hold_ends_at, next_check_at,
-       retry_at, screening_mode, screening, reviewing, fraud_decision, decide_by
+       state, version, intent_id, amount_captured, amount_to_capture, amount_refunded, disputed, hold_ends_at, dispute_status,
+       fee, fee_currency, next_check_at, retry_at, screening_mode, screening, reviewing, fraud_decision, decide_by
   FROM payments WHERE id = ANY($1::uuid[]);
 
 -- name: attempts_shown
