@@ -78,3 +78,10 @@ def test_another_request_under_the_same_key_is_called_so() -> None:
     """What is not to the byte the same is not said to be."""
     _, (_, step), _ = of_requests([request(), request(id="req_2", body="amount=2000")])
     assert step.what == "another request  key order-1"
+
+
+def test_a_fee_is_a_step_too() -> None:
+    """It has no number of its own; that it is known is on record."""
+    details = {"amount": 88, "currency": "EUR", "cause": "look-up req_1"}
+    step = of_entry({"at": "2026-03-01T12:00:00+00:00", "kind": "fee", "name": "fee", "details": details})
+    assert (step.between, step.what) == (Between.ON_RECORD, "the fee is known: 88 EUR")

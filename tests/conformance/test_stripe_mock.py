@@ -34,6 +34,7 @@ from counterfoil.processors.stripe.client import StripeProcessor
 
 KEY = "sk_test_mock"
 BACK = "https://shop.example/back"
+DISPUTED = "ch_disputed"
 PAYMENT = UUID("01900000-0000-7000-8000-000000000001")
 CONSENT = Mandate(accepted_at=told.START, ip_address="192.0.2.1", user_agent="test")
 UNDATED = Mandate(ip_address="192.0.2.1", user_agent="test")
@@ -46,6 +47,8 @@ OPERATIONS = {
     "payment_intents.retrieve_async": "GET /v1/payment_intents/{id}",
     "payment_intents.list_async": "GET /v1/payment_intents",
     "payment_methods.retrieve_async": "GET /v1/payment_methods/{id}",
+    "charges.retrieve_async": "GET /v1/charges/{id}",
+    "disputes.list_async": "GET /v1/disputes",
 }
 """The methods of Stripe's SDK that the processor calls, and what each sends."""
 
@@ -60,11 +63,15 @@ Asking = Callable[[StripeProcessor], Awaitable[bool]]
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A way in which we speak to Stripe. ``ask`` makes the call and returns whether our code could read the answer."""
+    """A way in which we speak to Stripe. ``ask`` makes the call and returns whether our code could read the answer.
+
+    ``after`` is what has to be called before, for its answer to lead to this call.
+    """
 
     method: str
     shape: str
     ask: Asking
+    after: str | None = None
 
 
 def sent(request: Request) -> Asking:
@@ -101,6 +108,17 @@ async def kind_of(stripe: StripeProcessor) -> bool:
     return kinds == ["card"]
 
 
+async def learn(stripe: StripeProcessor) -> bool:
+    learned = await stripe.learn("ch_1")
+    return learned.alarm is None and learned.fee is not None
+
+
+async def learn_of_disputes(stripe: StripeProcessor) -> bool:
+    """Read its disputes; stripe-mock's own is an inquiry, which is none."""
+    learned = await stripe.learn(DISPUTED)
+    return learned.alarm is None and learned.disputes == ()
+
+
 CALLS = [
     Call("payment_intents.create_async", "a card", created()),
     Call("payment_intents.create_async", "a token", created(method="tok_visa")),
@@ -124,6 +142,8 @@ CALLS = [
     Call("payment_intents.retrieve_async", "by its id", look_up),
     Call("payment_intents.list_async", "around a send, every page", find),
     Call("payment_methods.retrieve_async", "by its id", kind_of),
+    Call("charges.retrieve_async", "with its balance transaction", learn),
+    Call("disputes.list_async", "of a charge that has some", learn_of_disputes, after="charges.retrieve_async"),
 ]
 each_call = pytest.mark.parametrize("call", CALLS, ids=lambda call: f"{call.method}: {call.shape}")
 
@@ -158,7 +178,10 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class Recorder:
-    """Passes requests on and keeps them; says of the first list that it goes on, which stripe-mock never does."""
+    """Passes requests on and keeps them.
+
+    It says of the first list of payments that it goes on, and of one charge that it is disputed, to see that read.
+    """
 
     peer: str
     session: aiohttp.ClientSession
@@ -173,7 +196,9 @@ class Recorder:
         parameters = parse_qsl(request.query_string or body.decode(), keep_blank_values=True)
         lists = [one for one in self.exchanges if one.operation == "GET /v1/payment_intents"]
         if said.get("object") == "list":
-            said["has_more"] = not lists
+            said["has_more"] = not lists and said["url"] == "/v1/payment_intents"
+        if said.get("object") == "charge":
+            said["disputed"] = request.path.endswith(f"/{DISPUTED}")
         self.exchanges.append(Exchange(request.method, request.path, parameters, dict(request.headers), answer.status))
         return web.json_response(said, status=answer.status, headers=headers)
 
@@ -297,7 +322,8 @@ async def test_each_call_is_taken_and_its_answer_read(call: Call, stripe: Stripe
     understood = await call.ask(stripe)
 
     heard = {(exchange.operation, exchange.status) for exchange in recorder.exchanges}
-    assert (understood, heard) == (True, {(OPERATIONS[call.method], 200)})
+    made = {OPERATIONS[method] for method in (call.method, call.after) if method is not None}
+    assert (understood, heard) == (True, {(operation, 200) for operation in made})
 
 
 @each_call

@@ -18,7 +18,7 @@ _STYLES = {
     "in_doubt": "bold yellow",
 }
 
-_KIND_STYLES = {"fact": "bold", "request": "cyan", "notice": "magenta"}
+_KIND_STYLES = {"fact": "bold", "request": "cyan", "notice": "magenta", "fee": "green"}
 
 FINAL = frozenset({"succeeded", "failed", "canceled"})
 """Where `--watch` stops: nothing more is awaited of the payment."""

@@ -68,6 +68,8 @@ def of_entry(entry: Mapping[str, Any]) -> Step:
         return Step(at, Between.GATEWAY_TO_STRIPE, f"{entry['name']}  key {details['idempotency_key']}")
     if entry["kind"] == "notice":
         return Step(at, Between.STRIPE_TO_RECEIVER, f"{entry['name']}: signed, kept, read")
+    if entry["kind"] == "fee":
+        return Step(at, Between.ON_RECORD, f"the fee is known: {details['amount']} {details['currency']}")
     source = details["cause"].split()[0]
     return Step(at, Between.ON_RECORD, f"{entry['name']} #{entry['sequence']}  cause: {source}")
 

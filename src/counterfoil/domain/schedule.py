@@ -98,6 +98,11 @@ ATTEMPTS_WITHIN: Final = timedelta(hours=1)
 MOST_ATTEMPTS_WITHIN: Final = 10
 """… and how many there may be in it: who pays tries two or three cards, who tests stolen ones tries hundreds."""
 
+LEARN_AFTER: Final = (timedelta(minutes=1), timedelta(hours=1), timedelta(days=1))
+"""When a payment's late facts are asked for, counted from its success and then from the last time. Stripe books most
+charges within seconds and says so when it does; who was told nothing after a day is told nothing by asking more often.
+"""
+
 
 def wait_before(settling: Settling, looks: int, payment_id: UUID) -> timedelta:
     """Return how long to wait before an open payment is looked at again.

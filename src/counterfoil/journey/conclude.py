@@ -1,7 +1,6 @@
 """Kept notices are read, and the payments they speak of advance. One transaction for a whole batch; no network."""
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
@@ -15,10 +14,10 @@ from counterfoil.domain.disputing import Docket
 from counterfoil.domain.hearing import hear
 from counterfoil.domain.payment import Advance
 from counterfoil.domain.states import AttemptState
-from counterfoil.processors.port import Aftermath, NotAnEvent, NoticeReader, Silence, Word
+from counterfoil.processors.port import Aftermath, Hint, NotAnEvent, NoticeReader, Silence, Word
 from counterfoil.runtime.alarms import alarm
 from counterfoil.runtime.ids import Ids
-from counterfoil.store import disputes, notices, payments
+from counterfoil.store import disputes, learning, notices, payments
 from counterfoil.store.notices import NoticeState, Settled, Taken
 from counterfoil.store.pool import RIVALRY, UNREACHABLE, Connection, Pool, unavailable_when_down
 
@@ -41,6 +40,7 @@ class _Batch:
     reader: NoticeReader
     livemode: bool
     moved: dict[UUID, Advance] = field(default_factory=dict)
+    hinted: set[UUID] = field(default_factory=set)
     docket: Docket = field(default_factory=lambda: Docket({}))
     settled: list[Settled] = field(default_factory=list)
 
@@ -76,6 +76,7 @@ async def _conclude(connection: Connection, taken: list[Taken], batch: _Batch, i
     await _advance(connection, spoken, batch, now)
     await payments.write(connection, list(batch.moved.values()), ids, now)
     await disputes.put(connection, batch.docket.changed, now)
+    await learning.ask_soon(connection, batch.hinted, now)
     await notices.settle(connection, batch.settled, now)
 
 
@@ -124,16 +125,13 @@ async def _advance(
     now: datetime,
 ) -> None:
     """Lock the payments spoken of, let each hear all that is said of it, and settle the notices."""
-    intents = {word.intent_id for _, word in spoken if word.intent_id is not None}
-    by_intent = await payments.by_intent(connection, intents) if intents else {}
-    charges = {word.charge_id for _, word in spoken if isinstance(word, Aftermath)}
-    by_charge = await disputes.payments_by_charge(connection, charges) if charges else {}
-    owners = [_owner(word, by_intent, by_charge) for _, word in spoken]
+    names = [(word.payment_id, word.intent_id, word.charge_id) for _, word in spoken]
+    owners = await payments.owners(connection, names)
     held = await payments.lock(connection, {owner for owner in owners if owner is not None})
-    if charges:
+    if any(isinstance(word, Aftermath) for _, word in spoken):
         batch.docket = Docket(await disputes.of_payments(connection, held))
     for (notice, word), owner in zip(spoken, owners, strict=True):
-        if owner is None and isinstance(word, Aftermath):
+        if owner is None and isinstance(word, Aftermath) and word.news is not Hint.BOOKED:
             batch.settled.append(_ownerless(notice, now, NoticeState.FOREIGN, Silence.FOREIGN.value))
         elif owner is None:
             batch.settled.append(Settled(notice.id, NoticeState.FOREIGN, Silence.FOREIGN.value))
@@ -141,21 +139,14 @@ async def _advance(
             batch.settled.append(_ownerless(notice, now, NoticeState.PARKED, "names a payment that is not here"))
         else:
             so_far = batch.moved.get(owner) or Advance(held[owner].payment)
-            batch.settled.append(_hear(notice, word, so_far, batch, now))
+            if isinstance(word, Aftermath):
+                batch.settled.append(_follow(notice, word, so_far, batch, now))
+            else:
+                batch.settled.append(_hear(notice, word, so_far, batch, now))
 
 
-def _owner(word: Word | Aftermath, by_intent: Mapping[str, UUID], by_charge: Mapping[str, UUID]) -> UUID | None:
-    known = by_intent.get(word.intent_id or "")
-    if isinstance(word, Aftermath):
-        return known or by_charge.get(word.charge_id)
-    return word.payment_id or known
-
-
-def _hear(notice: Taken, word: Word | Aftermath, so_far: Advance, batch: _Batch, now: datetime) -> Settled:
+def _hear(notice: Taken, word: Word, so_far: Advance, batch: _Batch, now: datetime) -> Settled:
     payment = so_far.payment
-    if isinstance(word, Aftermath):
-        advance = batch.docket.hear(payment, word.dispute, word.cause, now)
-        return _moved(notice, advance, so_far, batch, parks=advance.alarm is not None)
     if payment.intent_id is not None and word.intent_id is not None and payment.intent_id != word.intent_id:
         alarm("conclude", "impostor", event_id=notice.id.event_id, payment_id=str(payment.id))
         why = "its metadata names a payment that belongs to another intent"
@@ -174,6 +165,16 @@ def _hear(notice: Taken, word: Word | Aftermath, so_far: Advance, batch: _Batch,
     advance = hear(payment, attempt.number, word.verdict, now)
     of_another = word.verdict.currency not in (None, payment.money.currency)
     return _moved(notice, advance, so_far, batch, parks=advance.alarm is not None and of_another)
+
+
+def _follow(notice: Taken, word: Aftermath, so_far: Advance, batch: _Batch, now: datetime) -> Settled:
+    payment = so_far.payment
+    if isinstance(word.news, Hint):
+        if word.news is not Hint.BOOKED or payment.fee is None:
+            batch.hinted.add(payment.id)
+        return Settled(notice.id, NoticeState.DONE, f"{word.news.value}: it is asked about", payment.id)
+    advance = batch.docket.hear(payment, word.news, word.cause, now)
+    return _moved(notice, advance, so_far, batch, parks=advance.alarm is not None)
 
 
 def _moved(notice: Taken, advance: Advance, so_far: Advance, batch: _Batch, *, parks: bool) -> Settled:

@@ -7,6 +7,7 @@ from enum import StrEnum, unique
 from typing import Protocol
 from uuid import UUID
 
+from counterfoil.domain.money import Money
 from counterfoil.domain.order import Order
 from counterfoil.domain.payment import Dispute
 from counterfoil.domain.request import Request
@@ -50,17 +51,42 @@ class Word:
     verdict: Verdict | None
 
 
+@unique
+class Hint(StrEnum):
+    """That there is something to learn of a payment, without what it is."""
+
+    BOOKED = "its charge was booked, so that its fee can be asked for"
+    DISPUTED = "a dispute of it changed"
+
+
 @dataclass(frozen=True, slots=True)
 class Aftermath:
-    """What a notice says of one of our payments once its outcome is known: that it is disputed.
+    """What a notice says of one of our payments once its outcome is known.
 
-    Such an object carries nothing of ours, so only the processor's names for payment and charge tell whose it is.
+    ``payment_id`` is what the object's metadata claims; a dispute has none of ours, so only the processor's names for
+    payment and charge tell whose it is.
     """
 
+    payment_id: UUID | None
     intent_id: str | None
     charge_id: str
-    dispute: Dispute
+    news: Dispute | Hint
     cause: Cause
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What the processor says of a charge that succeeded, when asked: its fee, if it is known by now, and its disputes.
+
+    ``key_refused`` is set where the processor does not accept our credentials, ``alarm`` where a person must see
+    something.
+    """
+
+    cause: Cause
+    fee: Money | None = None
+    disputes: tuple[Dispute, ...] = ()
+    key_refused: bool = False
+    alarm: str | None = None
 
 
 def always() -> bool:
@@ -125,6 +151,9 @@ class Processor(Protocol):
 
     async def look_up(self, intent_id: str) -> Verdict:
         """Ask how a payment stands, by the processor's own name for it."""
+
+    async def learn(self, charge_id: str) -> Learned:
+        """Ask for what is known late of a charge that succeeded; nothing is learned where the processor is silent."""
 
     async def admits_us(self) -> bool:
         """Return whether the processor takes our credentials; False as well where it does not answer."""

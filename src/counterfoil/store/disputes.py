@@ -45,12 +45,6 @@ async def put(connection: Connection, disputes: Sequence[tuple[UUID, Dispute]], 
     await connection.execute(_SQL.put, *columns(rows, 11), now)
 
 
-async def payments_by_charge(connection: Connection, charge_ids: Iterable[str]) -> dict[str, UUID]:
-    """Return which payment has which of these charges."""
-    records = await connection.fetch(_SQL.payments_by_charge, list(charge_ids))
-    return {record["charge_id"]: record["payment_id"] for record in records}
-
-
 def _dispute(record: Row) -> Dispute:
     return Dispute(
         id=record["id"],

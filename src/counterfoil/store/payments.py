@@ -11,7 +11,7 @@ from counterfoil.domain.money import Money
 from counterfoil.domain.order import Mandate, Order
 from counterfoil.domain.payment import Advance, CaptureMethod, Payment
 from counterfoil.domain.request import Request
-from counterfoil.domain.schedule import KEY_LIFE
+from counterfoil.domain.schedule import KEY_LIFE, LEARN_AFTER
 from counterfoil.runtime.ids import Ids
 from counterfoil.store import queries
 from counterfoil.store.payment_rows import (
@@ -222,10 +222,24 @@ async def claim_attempts(
     return {record["payment_id"]: Claim(owner, until, record["fence"]) for record in records}
 
 
-async def by_intent(connection: Connection, intent_ids: Iterable[str]) -> dict[str, UUID]:
-    """Return which payment carries which of these names of the processor's."""
-    records = await connection.fetch(_SQL.payments_by_intent, list(intent_ids))
-    return {record["intent_id"]: record["id"] for record in records}
+async def owners(
+    connection: Connection,
+    names: Sequence[tuple[UUID | None, str | None, str | None]],
+) -> list[UUID | None]:
+    """Return which payment each of these is about, in order: by its own id as claimed, by intent, else by charge."""
+    nameless = [(intent_id, charge_id) for payment_id, intent_id, charge_id in names if payment_id is None]
+    if not nameless:
+        return [payment_id for payment_id, _, _ in names]
+    intents = [intent_id for intent_id, _ in nameless if intent_id is not None]
+    by_intent = {record["intent_id"]: record["id"] for record in await connection.fetch(_SQL.by_intent, intents)}
+    charges = [one for intent_id, one in nameless if one is not None and intent_id not in by_intent]
+    by_charge = {
+        record["charge_id"]: record["payment_id"] for record in await connection.fetch(_SQL.by_charge, charges)
+    }
+    return [
+        payment_id or by_intent.get(intent_id or "") or by_charge.get(charge_id or "")
+        for payment_id, intent_id, charge_id in names
+    ]
 
 
 async def write(
@@ -260,6 +274,7 @@ async def write(
         *columns(attempts, 17),
         *columns(facts, 9),
         now,
+        now + LEARN_AFTER[0],
     )
 
 

@@ -79,7 +79,10 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line of a payment's timeline. ``kind`` is request, notice, check or fact."""
+    """One line of a payment's timeline. ``kind`` is request, notice, check, fact or fee.
+
+    Of a fee ``sequence`` is its amount, ``source`` its currency.
+    """
 
     at: datetime
     kind: str

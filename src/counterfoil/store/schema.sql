@@ -57,6 +57,10 @@ CREATE TABLE payments (
     dispute_status         text,
     fee                    bigint,                 -- what the processor keeps, known late
     fee_currency           text,
+    fee_known_at           timestamptz,
+    fee_reference          text,                   -- what the processor calls the answer that told it
+    learn_at               timestamptz,            -- when the processor is asked for what is known late
+    learn_tries            integer     NOT NULL DEFAULT 0,
 
     CONSTRAINT payments_amount_is_positive CHECK (amount > 0),
     CONSTRAINT payments_currency_is_iso CHECK (currency ~ '^[A-Z]{3}$'),
@@ -92,6 +96,7 @@ CREATE INDEX payments_due ON payments (next_check_at) WHERE next_check_at IS NOT
 -- The agenda of fraud screening, and who waits for a person.
 CREATE INDEX payments_screened ON payments (decide_by) WHERE screening;
 CREATE INDEX payments_reviewed ON payments (id) WHERE reviewing;
+CREATE INDEX payments_to_learn_of ON payments (learn_at) WHERE learn_at IS NOT NULL;
 
 
 -- ── Attempts ────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -18,8 +18,8 @@ from counterfoil.domain.order import Order
 from counterfoil.domain.request import Request
 from counterfoil.domain.states import AttemptHappening
 from counterfoil.domain.verdict import Cause, Settling, Source, Verdict
-from counterfoil.processors.port import always
-from counterfoil.processors.stripe import notices, requests, verdicts
+from counterfoil.processors.port import Learned, always
+from counterfoil.processors.stripe import aftermath, notices, requests, verdicts
 from counterfoil.processors.stripe.requests import Call
 
 TIMEOUT_SECONDS: Final = 30
@@ -185,6 +185,26 @@ class StripeProcessor:
                 return _nothing_told(error)
         cause = _cause(Source.LOOK_UP, intent)
         return _read(partial(verdicts.of_intent, intent, cause), cause)
+
+    async def learn(self, charge_id: str) -> Learned:
+        """Ask for a charge with its balance transaction, and for its disputes where it says that it has any."""
+        async with self._slots:
+            try:
+                charge = await self._client.charges.retrieve_async(charge_id, {"expand": ["balance_transaction"]})
+                listed = await self._disputes_of(charge_id) if charge.disputed else []
+            except Exception as error:  # noqa: BLE001 - a question that fails for whatever reason has told us nothing
+                silence = _nothing_told(error)
+                return Learned(silence.cause, key_refused=silence.key_refused, alarm=silence.alarm)
+        cause = _cause(Source.LOOK_UP, charge)
+        try:
+            found = [aftermath.dispute_of(one) for one in listed]
+            return Learned(cause, aftermath.fee_of(charge), tuple(one for one in found if one is not None))
+        except aftermath.Undocumented as error:
+            return Learned(cause, alarm=str(error))
+
+    async def _disputes_of(self, charge_id: str) -> list[stripe.Dispute]:
+        """Return the disputes of a charge: one as a rule, never more than fit on a page."""
+        return (await self._client.disputes.list_async({"charge": charge_id, "limit": LISTED_AT_ONCE})).data
 
     async def admits_us(self) -> bool:
         """Return whether Stripe takes our key, by asking for the least that we need to be allowed."""

@@ -11,8 +11,8 @@ from uuid import UUID
 from counterfoil.domain.states import AttemptHappening
 from counterfoil.domain.verdict import Cause, Source
 from counterfoil.messages.decoding import NotDecodable, decode_object
-from counterfoil.processors.port import Aftermath, Identity, NotAnEvent, Silence, Word
-from counterfoil.processors.stripe import disputes, requests, verdicts
+from counterfoil.processors.port import Aftermath, Hint, Identity, NotAnEvent, Silence, Word
+from counterfoil.processors.stripe import aftermath, requests, verdicts
 
 LONGEST_ID: Final = 255
 """Stripe's ids are far shorter; longer text in the place of an id is no id."""
@@ -47,6 +47,9 @@ DISPUTE_EVENTS: Final = frozenset(
     },
 )
 """Events whose object is a Dispute; they differ in nothing that the object does not say."""
+
+BOOKING_EVENT: Final = "charge.updated"
+"""Among what it may tell is that the charge has its balance transaction now, which is often missing at success."""
 
 
 def identify(body: bytes) -> Identity:
@@ -85,13 +88,18 @@ def read(body: bytes) -> Word | Aftermath | Silence:
     except NotDecodable as error:
         raise NotAnEvent(str(error)) from None
     kind = event.get("type")
+    if kind in INTENT_EVENTS or kind in CHARGE_EVENTS:
+        return _of_attempt(event)
     if kind in DISPUTE_EVENTS:
-        return _aftermath(event)
-    if kind not in INTENT_EVENTS and kind not in CHARGE_EVENTS:
-        return Silence.IRRELEVANT
+        return _of_dispute(event)
+    return _of_booking(event) if kind == BOOKING_EVENT else Silence.IRRELEVANT
+
+
+def _of_attempt(event: Mapping[str, Any]) -> Word | Silence:
+    """Return what an event says of the attempt that its PaymentIntent or Charge is about."""
     thing = _object(event)
     payment_id = payment_id_of(thing)
-    intent = kind in INTENT_EVENTS
+    intent = event.get("type") in INTENT_EVENTS
     intent_id = thing.get("id") if intent else thing.get("payment_intent")
     if payment_id is None and not isinstance(intent_id, str):
         return Silence.FOREIGN
@@ -111,19 +119,33 @@ def read(body: bytes) -> Word | Aftermath | Silence:
     return Word(payment_id, verdict.intent_id, verdict.charge_id, verdict)
 
 
-def _aftermath(event: Mapping[str, Any]) -> Aftermath | Silence:
+def _of_dispute(event: Mapping[str, Any]) -> Aftermath | Silence:
     """Return what an event says of a dispute; an inquiry is none, for no money moves."""
-    thing = _object(event)
+    thing, cause = _object(event), Cause(Source.NOTICE, _text(event, "id"))
     if event.get("api_version") != requests.API_VERSION:
-        raise NotAnEvent("it tells of a dispute in another API version")
+        charge_id = aftermath.id_of(thing.get("charge"))
+        if charge_id is None:
+            raise NotAnEvent("its dispute names no charge")
+        return Aftermath(None, aftermath.id_of(thing.get("payment_intent")), charge_id, Hint.DISPUTED, cause)
     try:
-        dispute = disputes.of_dispute(thing)
-    except disputes.Undocumented as error:
+        dispute = aftermath.dispute_of(thing)
+    except aftermath.Undocumented as error:
         raise NotAnEvent(str(error)) from None
     if dispute is None:
         return Silence.IRRELEVANT
-    cause = Cause(Source.NOTICE, _text(event, "id"))
-    return Aftermath(disputes.intent_id_of(thing), dispute.charge_id, dispute, cause)
+    return Aftermath(None, aftermath.id_of(thing.get("payment_intent")), dispute.charge_id, dispute, cause)
+
+
+def _of_booking(event: Mapping[str, Any]) -> Aftermath | Silence:
+    """Return that a charge's fee can be asked for, where its balance transaction is known; whichever the version."""
+    thing = _object(event)
+    payment_id, intent_id = payment_id_of(thing), aftermath.id_of(thing.get("payment_intent"))
+    charge_id = aftermath.id_of(thing)
+    if thing.get("balance_transaction") is None or charge_id is None:
+        return Silence.IRRELEVANT
+    if payment_id is None and intent_id is None:
+        return Silence.FOREIGN
+    return Aftermath(payment_id, intent_id, charge_id, Hint.BOOKED, Cause(Source.NOTICE, _text(event, "id")))
 
 
 def payment_id_of(thing: Mapping[str, Any]) -> UUID | None:

@@ -8,7 +8,7 @@ from counterfoil.domain.explanation import Explanation
 from counterfoil.domain.money import Money
 from counterfoil.domain.payment import CaptureMethod, Dispute, Funds, Payment, ScreeningMode
 from counterfoil.domain.states import PaymentState
-from counterfoil.domain.verdict import FailureReason
+from counterfoil.domain.verdict import FailureReason, Source
 from counterfoil.messages.payment_failed import REASONS
 from counterfoil.store.reading import AttemptView, Entry, PaymentView, PublishedFact
 
@@ -102,6 +102,9 @@ def explanation(payment: Payment, explained: Explanation) -> dict[str, Any]:
 
 def entry(line: Entry) -> dict[str, Any]:
     """Return a line of a payment's timeline."""
+    if line.kind == "fee":
+        fee = {"amount": line.sequence, "currency": line.source, "cause": f"{Source.LOOK_UP.value} {line.reference}"}
+        return {"at": line.at, "kind": line.kind, "name": line.name, "details": fee}
     details = {"request": "idempotency_key", "notice": "event_id", "check": "reference", "fact": "cause"}
     cause = f"{line.source} {line.reference}" if line.kind == "fact" else line.reference
     body: dict[str, Any] = {"at": line.at, "kind": line.kind, "name": line.name, "details": {details[line.kind]: cause}}

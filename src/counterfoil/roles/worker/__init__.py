@@ -17,6 +17,7 @@ from counterfoil.roles.tending import database_check, tended
 from counterfoil.roles.worker.attempts import Lettings, Questions, Sends
 from counterfoil.roles.worker.bench import GATHER_SECONDS, Bench, Work
 from counterfoil.roles.worker.captures import Captures
+from counterfoil.roles.worker.late_facts import LateFacts
 from counterfoil.roles.worker.readings import Measures, Notices
 from counterfoil.roles.worker.retries import Retries
 from counterfoil.roles.worker.screening import Reviews
@@ -58,6 +59,7 @@ async def run(settings: Settings, shutdown: Shutdown) -> None:
             Lettings(bench),
             Retries(bench),
             Reviews(bench),
+            LateFacts(bench),
             bench.pausing,
             Measures(bench),
         ]

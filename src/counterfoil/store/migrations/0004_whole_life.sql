@@ -14,6 +14,10 @@ ALTER TABLE payments
     ADD COLUMN dispute_status    text,
     ADD COLUMN fee               bigint,
     ADD COLUMN fee_currency      text,
+    ADD COLUMN fee_known_at      timestamptz,
+    ADD COLUMN fee_reference     text,
+    ADD COLUMN learn_at          timestamptz,
+    ADD COLUMN learn_tries       integer NOT NULL DEFAULT 0,
     ADD CONSTRAINT payments_screening_mode_is_known CHECK (
         screening_mode IN ('none', 'before_charge', 'before_capture')),
     ADD CONSTRAINT payments_fraud_decision_is_known CHECK (fraud_decision IN ('APPROVED', 'DECLINED')),
@@ -22,6 +26,7 @@ ALTER TABLE payments
 
 CREATE INDEX payments_screened ON payments (decide_by) WHERE screening;
 CREATE INDEX payments_reviewed ON payments (id) WHERE reviewing;
+CREATE INDEX payments_to_learn_of ON payments (learn_at) WHERE learn_at IS NOT NULL;
 
 UPDATE payments SET let_go_at = created_at + interval '24 hours' WHERE state = 'requires_action';
 

@@ -18,7 +18,3 @@ ON CONFLICT (id) DO UPDATE
    SET status = excluded.status, reason = excluded.reason, amount = excluded.amount, currency = excluded.currency,
        funds = excluded.funds, fee = excluded.fee, fee_currency = excluded.fee_currency, updated_at = excluded.updated_at
  WHERE d.payment_id = excluded.payment_id;
-
--- name: payments_by_charge
--- Which payment has which of the charges $1. Takes no lock.
-SELECT charge_id, payment_id FROM attempts WHERE charge_id = ANY($1::text[]);

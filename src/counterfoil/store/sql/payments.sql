@@ -79,9 +79,13 @@ SELECT payment_id, number, state, charge_id, decline_reason, decline_code, decli
        idempotency_key, request, created_at, first_sent_at, last_sent_at, fence, claim_expires_at
   FROM attempts WHERE payment_id = ANY($1::uuid[]) ORDER BY payment_id, number;
 
--- name: payments_by_intent
+-- name: by_intent
 -- Which payment carries which of the processor's payment ids $1. Takes no lock.
 SELECT intent_id, id FROM payments WHERE intent_id = ANY($1::text[]);
+
+-- name: by_charge
+-- Which payment has which of the charges $1. Takes no lock.
+SELECT charge_id, payment_id FROM attempts WHERE charge_id = ANY($1::text[]);
 
 -- name: lock_due_to_send
 -- Up to $2 payments whose time has come at $1 and whose last attempt is still to be sent, or sent again, under a key that
@@ -193,7 +197,8 @@ RETURNING a.payment_id, a.number, a.fence;
 
 -- name: write_payments
 -- One write for each payment that moved: its row, its attempts, its new facts and their place in the outbox.
--- The payments' rows are locked already. Arrays $1–$23 are payments, $24–$40 attempts, $41–$49 facts, $50 the time.
+-- The payments' rows are locked already. Arrays $1–$23 are payments, $24–$40 attempts, $41–$49 facts, $50 the time, $51 when
+-- what is known late of those that succeed by this is asked for.
 WITH moved AS (
     UPDATE payments AS p
        SET state = t.state, version = t.version, intent_id = t.intent_id, amount_captured = t.amount_captured,
@@ -204,6 +209,7 @@ WITH moved AS (
            cancel_requested_at = t.cancel_requested_at, cancel_reason = t.cancel_reason, disputed = t.disputed,
            dispute_status = t.dispute_status, fee = t.fee, fee_currency = t.fee_currency, checks = t.checks,
            next_check_at = t.next_check_at, updated_at = $50::timestamptz,
+           learn_at = CASE WHEN t.state = 'succeeded' AND p.state <> 'succeeded' THEN $51::timestamptz ELSE p.learn_at END,
            owns_order = p.owns_order AND t.state NOT IN ('failed', 'canceled')
       FROM unnest($1::uuid[], $2::text[], $3::int[], $4::text[], $5::bigint[], $6::bigint[], $7::bigint[],
                   $8::boolean[], $9::text[], $10::boolean[], $11::timestamptz[], $12::timestamptz[], $13::timestamptz[], $14::bigint[],

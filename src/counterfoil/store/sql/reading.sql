@@ -48,7 +48,7 @@ SELECT payment_id, number, state, charge_id, decline_reason, decline_code, decli
 SELECT id FROM payments WHERE order_id = $1 ORDER BY owns_order DESC, id DESC LIMIT 1;
 
 -- name: timeline
--- Everything on record about the payment $1, in the order it happened: requests, notices, checks, facts.
+-- Everything on record about the payment $1, in the order it happened: requests, notices, checks, facts, the fee.
 SELECT at, kind, name, sequence, reference, source FROM (
     SELECT first_sent_at AS at, 'request' AS kind, 'attempt ' || number AS name, number AS sequence,
            idempotency_key AS reference, NULL AS source, 0 AS rank
@@ -61,6 +61,9 @@ SELECT at, kind, name, sequence, reference, source FROM (
       FROM fraud_checks WHERE payment_id = $1
     UNION ALL
     SELECT occurred_at, 'fact', name, version, cause_reference, cause_source, 2 FROM facts WHERE payment_id = $1
+    UNION ALL
+    SELECT fee_known_at, 'fee', 'fee', fee, fee_reference, fee_currency, 3 FROM payments
+     WHERE id = $1 AND fee_known_at IS NOT NULL
 ) AS entries
 ORDER BY at, rank, sequence;
 

@@ -1,18 +1,20 @@
-"""What a Dispute of Stripe's says."""
+"""What Stripe says of a payment after its outcome: disputes, and that its fee can be asked for."""
 
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from counterfoil.domain.money import Money
 from counterfoil.domain.payment import Dispute, DisputeStatus, Funds
 from counterfoil.domain.verdict import Cause, Source
-from counterfoil.processors.port import Aftermath, NotAnEvent, Silence
-from counterfoil.processors.stripe import notices
+from counterfoil.processors.port import Aftermath, Hint, NotAnEvent, Silence
+from counterfoil.processors.stripe import aftermath, notices
 
+OURS = UUID("01900000-0000-7000-8000-000000000001")
 TAKEN = {"amount": -1999, "currency": "eur", "fee": 1500, "net": -3499}
 BACK = {"amount": 1999, "currency": "eur", "fee": -1500, "net": 3499}
 DISPUTE = {
@@ -57,7 +59,8 @@ def body(kind: str = "charge.dispute.created", version: str = "2024-06-20", **ch
 def test_the_object_says_it_all(kind: str, status: str, expected: DisputeStatus) -> None:
     """Whichever event brings it: whose it is, how it stands, about how much, and why."""
     cause = Cause(Source.NOTICE, "evt_1")
-    assert notices.read(body(kind, status=status)) == Aftermath("pi_1", "ch_1", replace(SAID, status=expected), cause)
+    said = Aftermath(None, "pi_1", "ch_1", replace(SAID, status=expected), cause)
+    assert notices.read(body(kind, status=status)) == said
 
 
 @pytest.mark.parametrize(
@@ -72,7 +75,8 @@ def test_its_balance_transactions_tell_where_the_money_is(moves: Any, funds: Fun
     """None, one or two: nothing taken, taken, given back; the fee is what is asked for all of it together."""
     said = notices.read(body(balance_transactions=moves))
     assert isinstance(said, Aftermath)
-    assert (said.dispute.funds, said.dispute.fee) == (funds, fee)
+    assert isinstance(said.news, Dispute)
+    assert (said.news.funds, said.news.fee) == (funds, fee)
 
 
 def test_an_expanded_charge_is_the_same_charge() -> None:
@@ -109,3 +113,55 @@ def test_what_stripe_does_not_document_is_refused(changes: dict[str, Any]) -> No
     """Nothing is guessed about money."""
     with pytest.raises(NotAnEvent):
         notices.read(body(**changes))
+
+
+@pytest.mark.parametrize("kind", sorted(notices.DISPUTE_EVENTS))
+def test_a_dispute_in_another_version_is_only_a_hint(kind: str) -> None:
+    """Its fields may mean something else; whose it is can be read, and the charge is asked about."""
+    cause = Cause(Source.NOTICE, "evt_1")
+    said = notices.read(body(kind, "2025-03-31.basil", status="a_status_of_next_year"))
+    assert said == Aftermath(None, "pi_1", "ch_1", Hint.DISPUTED, cause)
+
+
+def booking(version: str = "2024-06-20", **changes: Any) -> bytes:
+    """An event that says a charge was updated."""
+    charge = {"id": "ch_1", "object": "charge", "balance_transaction": "txn_1", "payment_intent": "pi_1"}
+    charge |= {"metadata": {"payment_id": str(OURS)}} | changes
+    event = {"id": "evt_1", "object": "event", "api_version": version, "livemode": False, "type": "charge.updated"}
+    return json.dumps({**event, "data": {"object": charge}}).encode()
+
+
+@pytest.mark.parametrize("version", ["2024-06-20", "2025-03-31.basil"])
+def test_a_charge_that_was_booked_can_be_asked_for_its_fee(version: str) -> None:
+    """The event names the balance transaction and not what it holds, in whichever version."""
+    cause = Cause(Source.NOTICE, "evt_1")
+    assert notices.read(booking(version)) == Aftermath(OURS, "pi_1", "ch_1", Hint.BOOKED, cause)
+
+
+def test_a_charge_that_changed_otherwise_says_nothing() -> None:
+    """Somebody wrote into its metadata; it is not booked yet."""
+    assert notices.read(booking(balance_transaction=None)) is Silence.IRRELEVANT
+
+
+def test_somebody_elses_booking_is_foreign() -> None:
+    """Neither our metadata nor an intent that could be ours."""
+    assert notices.read(booking(metadata={}, payment_intent=None)) is Silence.FOREIGN
+
+
+@pytest.mark.parametrize("booked", [{"fee": 88, "currency": "eur"}, {"fee": 0, "currency": "usd"}])
+def test_the_fee_is_in_the_currency_of_the_account(booked: dict[str, Any]) -> None:
+    """It is what Stripe kept when it booked the charge, which may be in another currency than the charge."""
+    money = Money(booked["fee"], booked["currency"])
+    assert aftermath.fee_of({"id": "ch_1", "balance_transaction": booked}) == money
+
+
+def test_what_is_not_booked_has_no_fee_yet() -> None:
+    """That is ordinary at success, and no error."""
+    assert aftermath.fee_of({"id": "ch_1", "balance_transaction": None}) is None
+
+
+@pytest.mark.parametrize("booked", ["txn_1", {}, {"fee": "88", "currency": "eur"}, {"fee": 88, "currency": None}])
+def test_a_fee_that_cannot_be_read_is_refused(booked: Any) -> None:
+    """Nothing is guessed about money."""
+    with pytest.raises(aftermath.Undocumented):
+        aftermath.fee_of({"id": "ch_1", "balance_transaction": booked})

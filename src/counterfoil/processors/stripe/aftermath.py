@@ -1,4 +1,7 @@
-"""What a Dispute of Stripe's says. The fields are those of the API reference, "The Dispute object"."""
+"""What Stripe says of a payment after its outcome: its fee, and its disputes.
+
+The fields are those of the API reference: the Charge, the Balance Transaction and the Dispute object.
+"""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -42,10 +45,10 @@ _MISREAD: Final = (
 
 
 class Undocumented(Exception):
-    """A dispute is not what Stripe documents; ``str()`` says why without repeating what it holds."""
+    """An object is not what Stripe documents; ``str()`` says why without repeating what it holds."""
 
 
-def of_dispute(thing: Mapping[str, Any]) -> Dispute | None:
+def dispute_of(thing: Mapping[str, Any]) -> Dispute | None:
     """Return what a Dispute says; None where it is an inquiry.
 
     Raises:
@@ -58,7 +61,7 @@ def of_dispute(thing: Mapping[str, Any]) -> Dispute | None:
         raise Undocumented("Stripe used a Dispute status this version does not know")
     try:
         moves = thing.get("balance_transactions") or ()
-        charge_id = _id_of(thing["charge"])
+        charge_id = id_of(thing["charge"])
         reason = thing.get("reason")
         assert charge_id is not None
         return Dispute(
@@ -75,9 +78,26 @@ def of_dispute(thing: Mapping[str, Any]) -> Dispute | None:
         raise Undocumented(f"its object is not what Stripe documents ({type(error).__name__})") from error
 
 
-def intent_id_of(thing: Mapping[str, Any]) -> str | None:
-    """Return the PaymentIntent that a Dispute names, if it names one."""
-    return _id_of(thing.get("payment_intent"))
+def fee_of(charge: Mapping[str, Any]) -> Money | None:
+    """Return the fee of a charge whose balance transaction was asked for with it; None while Stripe has not booked it.
+
+    Raises:
+        Undocumented: a field is not what Stripe documents.
+    """
+    booked = charge.get("balance_transaction")
+    if booked is None:
+        return None
+    try:
+        return Money(booked["fee"], _text(booked["currency"]))
+    except _MISREAD as error:
+        raise Undocumented(f"its balance transaction is not what Stripe documents ({type(error).__name__})") from error
+
+
+def id_of(reference: Any) -> str | None:
+    """Return the id of something that Stripe gives as its id or, expanded, as the object; None where it gives none."""
+    if isinstance(reference, Mapping):
+        reference = reference.get("id")
+    return reference if isinstance(reference, str) and reference else None
 
 
 def _fee(moves: Any) -> Money | None:
@@ -85,13 +105,6 @@ def _fee(moves: Any) -> Money | None:
     if not moves:
         return None
     return Money(max(sum(int(move["fee"]) for move in moves), 0), _text(moves[0]["currency"]))
-
-
-def _id_of(reference: Any) -> str | None:
-    """Return the id of something that Stripe gives as its id or, expanded, as the object."""
-    if isinstance(reference, Mapping):
-        reference = reference.get("id")
-    return None if reference is None else _text(reference)
 
 
 def _text(value: Any) -> str:
