@@ -62,6 +62,7 @@ class StripeDriver(StrEnum):
     """Which of Stripe's resources a payment is made with."""
 
     PAYMENT_INTENTS = "payment_intents"
+    CHARGES = "charges"
 
 
 class FraudScreening(StrEnum):

@@ -273,7 +273,7 @@ def test_live_payments_never_travel_in_the_clear(environ: dict[str, str]) -> Non
             "2025-01-01",
             "STRIPE_API_VERSION must be 2024-06-20, the version that answers and events are read in",
         ),
-        ("STRIPE_DRIVER", "charges", "STRIPE_DRIVER must be one of: payment_intents"),
+        ("STRIPE_DRIVER", "sources", "STRIPE_DRIVER must be one of: payment_intents, charges"),
         ("RETURN_URL", "http://shop.example.com/", "RETURN_URL must start with https:// unless it is on this machine"),
         ("RETURN_URL", "javascript:alert(1)", "RETURN_URL must be an address that starts with http:// or https://"),
         (

@@ -29,6 +29,7 @@ from yarl import URL
 from counterfoil.domain.order import Mandate
 from counterfoil.domain.payment import CaptureMethod
 from counterfoil.domain.request import Request
+from counterfoil.domain.states import AttemptHappening
 from counterfoil.processors.stripe import requests
 from counterfoil.processors.stripe.client import StripeProcessor
 
@@ -48,9 +49,16 @@ OPERATIONS = {
     "payment_intents.list_async": "GET /v1/payment_intents",
     "payment_methods.retrieve_async": "GET /v1/payment_methods/{id}",
     "charges.retrieve_async": "GET /v1/charges/{id}",
+    "charges.create_async": "POST /v1/charges",
+    "charges.capture_async": "POST /v1/charges/{id}/capture",
+    "charges.list_async": "GET /v1/charges",
+    "refunds.create_async": "POST /v1/refunds",
     "disputes.list_async": "GET /v1/disputes",
 }
 """The methods of Stripe's SDK that the processor calls, and what each sends."""
+
+EVERY_PAGE = frozenset({"GET /v1/payment_intents", "GET /v1/charges"})
+"""Lists that are read to their end."""
 
 LISTENS = re.compile(r"^Listening for HTTP at address: (?P<address>127\.0\.0\.1:\d+)$", re.MULTILINE)
 SOURCES = Path(requests.__file__).parent
@@ -90,6 +98,26 @@ def created(kind: str = "card", return_url: str | None = BACK, **changes: Any) -
 
 def confirmed(kind: str = "card", return_url: str | None = BACK, **changes: Any) -> Asking:
     return sent(requests.confirm("pi_1", 2, order(**changes), kind, return_url))
+
+
+def charged(method: str = "tok_visa", **changes: Any) -> Asking:
+    return sent(requests.charge(PAYMENT, order(method=method, **changes), 1))
+
+
+async def released(stripe: StripeProcessor) -> bool:
+    """Let a hold go; stripe-mock's own refund says of which charge, and that no money moved."""
+    verdict = await stripe.send(requests.release("ch_1", "event-1", 1), again=True)
+    return verdict.alarm is None and verdict.outcome is AttemptHappening.CANCELED
+
+
+async def look_up_charge(stripe: StripeProcessor) -> bool:
+    verdict = await stripe.look_up("ch_1")
+    return verdict.alarm is None and verdict.charge_id == "ch_1"
+
+
+async def find_charge(stripe: StripeProcessor) -> bool:
+    request = requests.charge(PAYMENT, order(method="tok_visa"), 1)
+    return (await stripe.find(PAYMENT, told.START, told.START, request)).absent
 
 
 async def look_up(stripe: StripeProcessor) -> bool:
@@ -142,6 +170,14 @@ CALLS = [
     Call("payment_intents.retrieve_async", "by its id", look_up),
     Call("payment_intents.list_async", "around a send, every page", find),
     Call("payment_methods.retrieve_async", "by its id", kind_of),
+    Call("charges.create_async", "a token", charged()),
+    Call("charges.create_async", "a customer's card", charged("card_1", customer_id="cus_1")),
+    Call("charges.create_async", "a hold of a source", charged("src_1", capture_method=CaptureMethod.MANUAL)),
+    Call("charges.create_async", "metadata", charged(metadata={"colour": "blue", "größe": "42 [cm]"})),
+    Call("charges.capture_async", "in part", sent(requests.take("ch_1", "event-1", 1, 1500))),
+    Call("charges.list_async", "around a send, every page", find_charge),
+    Call("refunds.create_async", "of a hold", released),
+    Call("charges.retrieve_async", "how it stands", look_up_charge),
     Call("charges.retrieve_async", "with its balance transaction", learn),
     Call("disputes.list_async", "of a charge that has some", learn_of_disputes, after="charges.retrieve_async"),
 ]
@@ -180,7 +216,7 @@ class Exchange:
 class Recorder:
     """Passes requests on and keeps them.
 
-    It says of the first list of payments that it goes on, and of one charge that it is disputed, to see that read.
+    It says of the first list that it goes on, and of one charge that it is disputed, to see that read.
     """
 
     peer: str
@@ -194,9 +230,9 @@ class Recorder:
         async with self.session.request(request.method, url, data=body, headers=request.headers) as answer:
             said, headers = await answer.json(), {"Request-Id": answer.headers["Request-Id"]}
         parameters = parse_qsl(request.query_string or body.decode(), keep_blank_values=True)
-        lists = [one for one in self.exchanges if one.operation == "GET /v1/payment_intents"]
+        lists = [one for one in self.exchanges if one.operation in EVERY_PAGE]
         if said.get("object") == "list":
-            said["has_more"] = not lists and said["url"] == "/v1/payment_intents"
+            said["has_more"] = not lists and f"GET {request.path}" in EVERY_PAGE
         if said.get("object") == "charge":
             said["disputed"] = request.path.endswith(f"/{DISPUTED}")
         self.exchanges.append(Exchange(request.method, request.path, parameters, dict(request.headers), answer.status))
@@ -354,9 +390,10 @@ async def test_each_call_names_our_version_and_each_post_its_key(stripe: StripeP
     assert (versions, keyed) == ({requests.API_VERSION}, {("GET", False), ("POST", True)})
 
 
-async def test_a_list_is_read_to_its_end(stripe: StripeProcessor, recorder: Recorder) -> None:
+@pytest.mark.parametrize("finding", [find, find_charge])
+async def test_a_list_is_read_to_its_end(stripe: StripeProcessor, recorder: Recorder, finding: Asking) -> None:
     """The second page begins after the last of the first, in the same window of time."""
-    await find(stripe)
+    await finding(stripe)
 
     first, second = [dict(exchange.parameters) for exchange in recorder.exchanges]
     assert second == first | {"starting_after": second["starting_after"]}

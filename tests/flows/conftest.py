@@ -6,7 +6,7 @@ which the test began, at both peers.
 
 import random  # noqa: TID251 - what was named in an earlier run must not be named again
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -75,6 +75,14 @@ async def processor(peer: Peer) -> AsyncIterator[StripeProcessor]:
     """The processor, as the roles have it."""
     opened = StripeProcessor(peer.key, livemode=False, api_base=peer.api_base, return_url="https://shop.example/back")
     yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def by_charges(peer: Peer, shop: Shop) -> AsyncIterator[Shop]:
+    """The same shop with the charges driver."""
+    opened = StripeProcessor(peer.key, livemode=False, api_base=peer.api_base, by_charges=True)
+    yield replace(shop, stripe=opened)
     await opened.close()
 
 

@@ -249,3 +249,49 @@ async def test_a_wrong_key_fails_no_payment(peer: Peer, shop: Shop, wish: Wishin
     (payment,) = await authorize.record(shop.pool, shop.ids, [heard], shop.clock.now())
 
     assert (payment.state, heard.verdict.alarm) == (PaymentState.PROCESSING, "Stripe refuses our key")
+
+
+async def test_a_charge_by_itself_is_captured(by_charges: Shop, wish: Wishing, client: stripe.StripeClient) -> None:
+    """The older API: one charge, no PaymentIntent, and the payment goes by the charge's name."""
+    payment = await by_charges.charge(wish("tok_visa"))
+
+    assert (payment.state, payment.amount_captured) == (PaymentState.SUCCEEDED, 1999)
+    assert payment.intent_id is not None
+    charge = await client.charges.retrieve_async(payment.intent_id)
+    assert (charge.payment_intent, charge.metadata["paymentId"]) == (None, str(payment.id))
+
+
+async def test_a_charge_by_itself_is_declined(by_charges: Shop, wish: Wishing) -> None:
+    """With the same code and reason as an intent's, and no name of the payment."""
+    payment = await by_charges.charge(wish("tok_visa_chargeDeclinedInsufficientFunds"))
+
+    (attempt,) = payment.attempts
+    assert attempt.decline is not None
+    assert (payment.state, attempt.decline.reason) == (PaymentState.FAILED, FailureReason.INSUFFICIENT_FUNDS)
+    assert (payment.intent_id, attempt.charge_id is None) == (None, False)
+
+
+async def test_a_hold_of_a_charge_is_let_go_by_refunding_it(by_charges: Shop, wish: Wishing) -> None:
+    """Held with `capture` false; refunded before it is captured, no money has moved, and a look-up says the same."""
+    payment = await by_charges.charge(wish("tok_visa", capture_method=CaptureMethod.MANUAL))
+    assert payment.intent_id is not None
+
+    request = by_charges.stripe.cancellation(payment.intent_id, payment.event_id, 1)
+    gone = await by_charges.stripe.send(request, again=True)
+    found = await by_charges.stripe.look_up(payment.intent_id)
+
+    assert payment.state is PaymentState.AUTHORIZED
+    assert (gone.outcome, found.outcome) == (AttemptHappening.CANCELED, AttemptHappening.CANCELED)
+
+
+async def test_the_fee_of_a_charge_is_learned(processor: StripeProcessor, shop: Shop, wish: Wishing) -> None:
+    """It is on the balance transaction, which may be a moment behind."""
+    payment = await shop.charge(wish())
+    charge_id = payment.attempts[0].charge_id
+    assert charge_id is not None
+
+    learned = await becomes(lambda found: found.fee is not None, lambda: processor.learn(charge_id))
+
+    assert learned.fee is not None
+    assert learned.fee.amount > 0
+    assert learned.disputes == ()

@@ -38,7 +38,7 @@ async def ask(processor: Processor, trace: Trace) -> tuple[UUID, Verdict]:
     if trace.intent_id is not None:
         verdict = await processor.look_up(trace.intent_id)
     else:
-        verdict = await processor.find(trace.payment_id, trace.first_sent_at, trace.may_be_made_until)
+        verdict = await processor.find(trace.payment_id, trace.first_sent_at, trace.may_be_made_until, trace.request)
     PROCESSOR_CALLS.labels("look-up", verdict.outcome.value).inc()
     return trace.payment_id, verdict
 

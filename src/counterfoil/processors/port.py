@@ -158,8 +158,16 @@ class Processor(Protocol):
     async def admits_us(self) -> bool:
         """Return whether the processor takes our credentials; False as well where it does not answer."""
 
-    async def find(self, payment_id: UUID, first_sent_at: datetime, last_sent_at: datetime) -> Verdict:
+    async def find(
+        self,
+        payment_id: UUID,
+        first_sent_at: datetime,
+        last_sent_at: datetime,
+        request: Request | None = None,
+    ) -> Verdict:
         """Look for a payment whose name was never learned, among all that were made while it was being sent.
+
+        ``request`` is what was sent of it last, and says what kind of thing to look for, where there are several.
 
         The verdict is ``absent`` where everything was looked through and it was not there.
         """

@@ -50,10 +50,14 @@ class Further:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """By what a payment can be found at the processor: its name there, else between when it may have been made."""
+    """By what a payment can be found at the processor: its name there, else between when it may have been made.
+
+    ``request`` is what was sent of it last, if anything was.
+    """
 
     payment_id: UUID
     intent_id: str | None
+    request: Request | None
     first_sent_at: datetime
     may_be_made_until: datetime
 
@@ -144,7 +148,16 @@ async def claim_due_to_ask(
 ) -> list[Trace]:
     """Take up to ``most`` due payments of which only the processor can tell more."""
     records = await connection.fetch(_SQL.claim_due_to_ask, now, most, until, now - KEY_LIFE, credential)
-    return [Trace(*record.values()) for record in records]
+    return [
+        Trace(
+            record["id"],
+            record["intent_id"],
+            Request(record["idempotency_key"], record["request"]) if record["request"] else None,
+            record["first_sent_at"],
+            record["may_be_made_until"],
+        )
+        for record in records
+    ]
 
 
 async def order_of(connection: Connection, payment_id: UUID) -> Order | None:

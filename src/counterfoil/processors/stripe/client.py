@@ -19,7 +19,7 @@ from counterfoil.domain.request import Request
 from counterfoil.domain.states import AttemptHappening
 from counterfoil.domain.verdict import Cause, Settling, Source, Verdict
 from counterfoil.processors.port import Learned, always
-from counterfoil.processors.stripe import aftermath, notices, requests, verdicts
+from counterfoil.processors.stripe import aftermath, charges, notices, requests, verdicts
 from counterfoil.processors.stripe.requests import Call
 
 TIMEOUT_SECONDS: Final = 30
@@ -59,13 +59,14 @@ class _Method:
 class StripeProcessor:
     """The processor port, spoken to Stripe (or to whatever listens at ``api_base``)."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a setting of an installation
         self,
         key: str,
         *,
         livemode: bool,
         api_base: str | None = None,
         return_url: str | None = None,
+        by_charges: bool = False,
         timeout_seconds: float = TIMEOUT_SECONDS,
     ) -> None:
         """Prepare to speak with Stripe; no connection is made yet.
@@ -75,11 +76,13 @@ class StripeProcessor:
             livemode: whether the key moves real money.
             api_base: where the API is, for a sandbox; None is Stripe itself.
             return_url: where customers come back to when their order does not say.
+            by_charges: whether new payments are made by the older API, as charges. What was begun goes on as it was.
             timeout_seconds: how long an answer may take; then it is unknown.
         """
         self.livemode = livemode
         self.credential = hashlib.sha256(key.encode()).hexdigest()[:CREDENTIAL_LENGTH]
         self._return_url = return_url
+        self._by_charges = by_charges
         self._methods: dict[str, _Method] = {}
         self._slots = asyncio.Semaphore(MOST_CALLS)
         stripe.enable_telemetry = False  # the SDK would tell Stripe how long our earlier calls took
@@ -113,6 +116,8 @@ class StripeProcessor:
             MethodRefused: Stripe does not know the method.
             Unavailable: Stripe had to be asked what kind of method it is, and did not answer.
         """
+        if self._by_charges:
+            return requests.charge(payment_id, order, 1)
         return_url = self._return_url_of(order)
         kind = await self._kind_of(order.method)
         return requests.create_and_confirm(payment_id, order, kind, return_url)
@@ -125,9 +130,12 @@ class StripeProcessor:
             MethodRefused: Stripe does not know the method.
             Unavailable: Stripe had to be asked what kind of method it is, and did not answer.
         """
+        is_intent = intent_id is not None and not intent_id.startswith(charges.PREFIXES)
+        if self._by_charges and not is_intent:
+            return requests.charge(payment_id, order, number)
         return_url = self._return_url_of(order)
         kind = await self._kind_of(order.method)
-        if intent_id is None:
+        if intent_id is None or not is_intent:
             return requests.create_and_confirm(payment_id, order, kind, return_url, number)
         return requests.confirm(intent_id, number, order, kind, return_url)
 
@@ -145,11 +153,15 @@ class StripeProcessor:
         return method.startswith(_OLDER_PREFIXES) or (known is not None and known.customer == customer)
 
     def cancellation(self, intent_id: str, event_id: str, number: int) -> Request:
-        """Return the request to cancel an intent that nobody will complete."""
+        """Return the request to cancel an intent that nobody will complete, or to release what a charge holds."""
+        if intent_id.startswith(charges.PREFIXES):
+            return requests.release(intent_id, event_id, number)
         return requests.cancel(intent_id, event_id, number)
 
     def capture(self, intent_id: str, event_id: str, number: int, amount: int) -> Request:
-        """Return the request to take so much, in minor units, of what an intent holds."""
+        """Return the request to take so much, in minor units, of what an intent, or a charge, holds."""
+        if intent_id.startswith(charges.PREFIXES):
+            return requests.take(intent_id, event_id, number, amount)
         return requests.capture(intent_id, event_id, number, amount)
 
     async def send(self, request: Request, *, again: bool, may_send: Callable[[], bool] = always) -> Verdict:
@@ -162,13 +174,15 @@ class StripeProcessor:
             if not may_send():  # a slot was long in coming, or the machine stood still
                 return verdicts.of_silence(Cause(Source.ANSWER, "not sent"), executed=again)
             try:
-                intent = await self._do(call, request.key)
+                answer = await self._do(call, request.key)
             except Exception as error:  # noqa: BLE001 - after the first byte, whatever is no explicit answer is unknown
                 reading = partial(_verdict_of, error, call, again=again)
                 verdict = _read(reading, Cause(Source.ANSWER, _request_id(error)))
             else:
-                cause = _cause(Source.ANSWER, intent)
-                return _read(partial(verdicts.of_intent, intent, cause), cause)
+                cause = _cause(Source.ANSWER, answer)
+                verdict = _read(partial(_READERS.get(call.name, verdicts.of_intent), answer, cause), cause)
+                if call.name != requests.RELEASE or verdict.outcome is not AttemptHappening.UNKNOWN:
+                    return verdict
         if verdict.settling is not Settling.ASK or call.intent_id is None:
             return verdict
         found = await self.look_up(call.intent_id)
@@ -177,14 +191,20 @@ class StripeProcessor:
         return replace(found, alarm=verdict.alarm or found.alarm, refused=verdict.refused) if told else verdict
 
     async def look_up(self, intent_id: str) -> Verdict:
-        """Ask how a payment stands."""
+        """Ask how a payment stands, by its intent or by the charge that it goes by."""
+        found: stripe.PaymentIntent | stripe.Charge
+        reader = charges.of_charge if intent_id.startswith(charges.PREFIXES) else verdicts.of_intent
         async with self._slots:
             try:
-                intent = await self._client.payment_intents.retrieve_async(intent_id, {"expand": ["latest_charge"]})
+                if intent_id.startswith(charges.PREFIXES):
+                    found = await self._client.charges.retrieve_async(intent_id)
+                else:
+                    expanded: Any = {"expand": ["latest_charge"]}
+                    found = await self._client.payment_intents.retrieve_async(intent_id, expanded)
             except Exception as error:  # noqa: BLE001 - a look-up that fails for whatever reason has told us nothing
                 return _nothing_told(error)
-        cause = _cause(Source.LOOK_UP, intent)
-        return _read(partial(verdicts.of_intent, intent, cause), cause)
+        cause = _cause(Source.LOOK_UP, found)
+        return _read(partial(reader, found, cause), cause)
 
     async def learn(self, charge_id: str) -> Learned:
         """Ask for a charge with its balance transaction, and for its disputes where it says that it has any."""
@@ -210,44 +230,68 @@ class StripeProcessor:
         """Return whether Stripe takes our key, by asking for the least that we need to be allowed."""
         async with self._slots:
             try:
-                await self._client.payment_intents.list_async({"limit": 1})
+                if self._by_charges:
+                    await self._client.charges.list_async({"limit": 1})
+                else:
+                    await self._client.payment_intents.list_async({"limit": 1})
             except Exception:  # noqa: BLE001 - whatever keeps it from answering keeps us from going on
                 return False
         return True
 
-    async def find(self, payment_id: UUID, first_sent_at: datetime, last_sent_at: datetime) -> Verdict:
-        """Look for a payment in Stripe's list, page by page: search lags behind, and lists filter by time only."""
+    async def find(
+        self,
+        payment_id: UUID,
+        first_sent_at: datetime,
+        last_sent_at: datetime,
+        request: Request | None = None,
+    ) -> Verdict:
+        """Look for a payment in Stripe's list, page by page: search lags behind, and lists filter by time only.
+
+        A payment has one intent, but each attempt by the older API makes a charge: then all are looked for.
+        """
+        by_charges = request is not None and requests.call_of(request).name == requests.CHARGE
+        listing: Any = self._client.charges.list_async if by_charges else self._client.payment_intents.list_async
+        reader = charges.of_charge if by_charges else verdicts.of_intent
         window = {
             "gte": int((first_sent_at - LISTED_AROUND).timestamp()),
             "lte": int((last_sent_at + LISTED_AROUND).timestamp()),
         }
         parameters: dict[str, Any] = {"created": window, "limit": LISTED_AT_ONCE}
+        found: list[Verdict] = []
         while True:
             async with self._slots:
                 try:
-                    page = await self._client.payment_intents.list_async(parameters)  # type: ignore[arg-type]  # as above
+                    page = await listing(parameters)
                 except Exception as error:  # noqa: BLE001 - a listing that is not complete proves nothing
                     return _nothing_told(error)
             cause = _cause(Source.LOOK_UP, page)
-            for intent in page.data:
-                if notices.payment_id_of(intent) == payment_id:
-                    return _read(partial(verdicts.of_intent, intent, cause), cause)
+            ours = [thing for thing in page.data if notices.payment_id_of(thing) == payment_id]
+            found += [_read(partial(reader, thing, cause), cause) for thing in ours]
+            if found and (not by_charges or any(map(charges.is_settled_by, found))):
+                return charges.foremost(found)
             if not page.has_more or not page.data:
-                return verdicts.of_silence(cause, absent=True)
+                return charges.foremost(found) if found else verdicts.of_silence(cause, absent=True)
             last = page.data[-1].id
             if last == parameters.get("starting_after"):  # a list that goes on and does not get on is not complete
                 return verdicts.of_silence(cause)
             parameters["starting_after"] = last
 
-    async def _do(self, call: Call, key: str) -> stripe.PaymentIntent:
+    async def _do(self, call: Call, key: str) -> stripe.PaymentIntent | stripe.Charge | stripe.Refund:
         intents, parameters, options = self._client.payment_intents, call.parameters, {"idempotency_key": key}
-        if call.name == "create":
-            return await intents.create_async(parameters, options)  # type: ignore[arg-type]  # its TypedDict, as stored
+        match call.name:
+            case "create":
+                return await intents.create_async(parameters, options)  # type: ignore[arg-type]  # its TypedDict, as stored
+            case requests.CHARGE:
+                return await self._client.charges.create_async(parameters, options)  # type: ignore[arg-type]  # the same
+            case requests.RELEASE:
+                return await self._client.refunds.create_async(parameters, options)  # type: ignore[arg-type]  # the same
         assert call.intent_id is not None
         if call.name == "cancel":
             return await intents.cancel_async(call.intent_id, parameters, options)  # type: ignore[arg-type]  # the same
         if call.name == "capture":
             return await intents.capture_async(call.intent_id, parameters, options)  # type: ignore[arg-type]  # the same
+        if call.name == requests.TAKE:
+            return await self._client.charges.capture_async(call.intent_id, parameters, options)  # type: ignore[arg-type]  # the same
         assert call.name == "confirm", call.name
         return await intents.confirm_async(call.intent_id, parameters, options)  # type: ignore[arg-type]  # the same
 
@@ -275,6 +319,14 @@ class StripeProcessor:
         return self._methods[method].kind
 
 
+_READERS: Final[Mapping[str, Callable[[Any, Cause], Verdict]]] = {
+    requests.CHARGE: charges.of_charge,
+    requests.TAKE: charges.of_charge,
+    requests.RELEASE: charges.of_release,
+}
+"""How the answers of the older API's calls are read; those of others are intents."""
+
+
 def _read(reading: Callable[[], Verdict], cause: Cause) -> Verdict:
     """Return the verdict that an answer is read as; one that is not what Stripe documents says nothing, and alarms."""
     try:
@@ -292,7 +344,7 @@ def _verdict_of(error: Exception, call: Call, *, again: bool) -> Verdict:
     if not isinstance(error, stripe.StripeError) or error.http_status is None:
         return verdicts.of_silence(cause)
     said = _error_of(error)
-    if call.name in ("cancel", "capture"):
+    if call.name in ("cancel", "capture", requests.TAKE, requests.RELEASE):
         return verdicts.of_refused_operation(error.http_status, said, cause)
     may_retry = str((error.headers or {}).get("stripe-should-retry")).lower() != "false"
     return verdicts.of_refusal(error.http_status, said, cause, again=again, may_retry=may_retry)

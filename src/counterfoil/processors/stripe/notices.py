@@ -12,7 +12,7 @@ from counterfoil.domain.states import AttemptHappening
 from counterfoil.domain.verdict import Cause, Source
 from counterfoil.messages.decoding import NotDecodable, decode_object
 from counterfoil.processors.port import Aftermath, Hint, Identity, NotAnEvent, Silence, Word
-from counterfoil.processors.stripe import aftermath, requests, verdicts
+from counterfoil.processors.stripe import aftermath, charges, requests, verdicts
 
 LONGEST_ID: Final = 255
 """Stripe's ids are far shorter; longer text in the place of an id is no id."""
@@ -107,12 +107,12 @@ def _of_attempt(event: Mapping[str, Any]) -> Word | Silence:
         return Word(payment_id, intent_id if isinstance(intent_id, str) else None, None, None)
     cause = Cause(Source.NOTICE, _text(event, "id"))
     try:
-        verdict = verdicts.of_intent(thing, cause) if intent else verdicts.of_charge(thing, cause)
+        verdict = verdicts.of_intent(thing, cause) if intent else charges.of_charge(thing, cause)
     except (AssertionError, AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         if payment_id is None:  # not ours, as far as it says: at most its intent is worth asking about
             return Word(None, str(intent_id), None, None)
         raise NotAnEvent(f"its object is not what Stripe documents ({type(error).__name__})") from error
-    if kind == "charge.expired" and verdict.outcome in _HELD_NO_MORE:
+    if event.get("type") == "charge.expired" and verdict.outcome in _HELD_NO_MORE:
         verdict = replace(verdict, outcome=AttemptHappening.CANCELED, expired=True)
     if verdict.outcome is AttemptHappening.UNKNOWN:
         raise NotAnEvent(verdict.alarm or "its object's status does not fit its type")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
+from counterfoil.domain.errors import MethodRefused
 from counterfoil.domain.order import Mandate, Order
 from counterfoil.domain.payment import CaptureMethod
 from counterfoil.domain.request import Request
@@ -23,6 +24,13 @@ API_VERSION: Final = "2024-06-20"
 LONGEST_KEY: Final = 200
 """Stripe takes keys of up to 255 characters; the rest is room for what is appended (``:capture:1``, ``:refund:…``)."""
 
+CHARGE: Final = "charge"
+TAKE: Final = "take"
+RELEASE: Final = "release"
+"""The calls of the older API, as stored requests name them."""
+
+CHARGEABLE: Final = ("tok_", "card_", "src_")
+"""What the older API charges: tokens, cards of customers, and sources. It knows no 3-D Secure."""
 
 HOLDING: Final = frozenset(
     {
@@ -121,9 +129,55 @@ def _key_of_attempt(event_id: str, number: int) -> str:
     return key_for(event_id) if number == 1 else f"{key_for(event_id)}:{number}"
 
 
+def charge(payment_id: UUID, order: Order, number: int) -> Request:
+    """Return the request that makes a charge by itself, without an intent: attempt ``number`` by the older API.
+
+    Raises:
+        MethodRefused: the older API cannot charge this method, or not without its customer.
+    """
+    method, owner = order.method, order.processor_customer_id
+    if not method.startswith(CHARGEABLE):
+        raise MethodRefused(f"must be one of {', '.join(f'{prefix}…' for prefix in CHARGEABLE)} with charges")
+    if owner is None and order.customer_id is not None and order.customer_id.startswith("cus_"):
+        owner = order.customer_id
+    if owner is None and method.startswith("card_"):
+        raise MethodRefused("is a customer's card: name its customer, cus_…, as customer_id, or link yours to one")
+    parameters: dict[str, Any] = {
+        "amount": order.money.amount,
+        "currency": order.money.stripe_currency,
+        "capture": order.capture_method is CaptureMethod.AUTOMATIC,
+        "source": method,
+        "description": f"Order {order.order_id}",
+        "metadata": {
+            **order.metadata,
+            "payment_id": str(payment_id),
+            "paymentId": str(payment_id),
+            "order_id": order.order_id,
+            "event_id": order.event_id,
+        },
+    }
+    if owner is not None and not method.startswith("tok_"):  # a token is nobody's yet
+        parameters["customer"] = owner
+    return Request(_key_of_attempt(order.event_id, number), _canonical({"call": CHARGE, "parameters": parameters}))
+
+
+def take(charge_id: str, event_id: str, number: int, amount: int) -> Request:
+    """Return the request that takes so much, in minor units, of what a charge holds; ``number`` counts these."""
+    assert number <= MOST_NUMBERED
+    said = {"call": TAKE, "charge": charge_id, "parameters": {"amount": amount}}
+    return Request(f"{key_for(event_id)}:capture:{number}", _canonical(said))
+
+
+def release(charge_id: str, event_id: str, number: int) -> Request:
+    """Return the request that lets a charge's hold go, which is to refund it; ``number`` counts such requests."""
+    assert number <= MOST_NUMBERED
+    said = {"call": RELEASE, "charge": charge_id, "parameters": {"charge": charge_id}}
+    return Request(f"{key_for(event_id)}:cancel:{number}", _canonical(said))
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A stored request, read back: the call it makes, on which intent, with which parameters."""
+    """A stored request, read back: the call it makes, with which parameters, and on which intent or charge."""
 
     name: str
     intent_id: str | None
@@ -133,7 +187,7 @@ class Call:
 def call_of(request: Request) -> Call:
     """Return the call that a stored request makes."""
     stored = json.loads(request.body)
-    return Call(stored["call"], stored.get("intent"), stored["parameters"])
+    return Call(stored["call"], stored.get("intent") or stored.get("charge"), stored["parameters"])
 
 
 def _paid_by(order: Order, kind: str, return_url: str | None) -> dict[str, Any]:

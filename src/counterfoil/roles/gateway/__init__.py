@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from counterfoil.config import Mode, Settings
+from counterfoil.config import Mode, Settings, StripeDriver
 from counterfoil.domain.payment import ScreeningMode
 from counterfoil.domain.screening import Screening
 from counterfoil.processors.stripe.client import StripeProcessor
@@ -33,6 +33,7 @@ async def run(settings: Settings, shutdown: Shutdown) -> None:
             livemode=settings.mode is Mode.LIVE,
             api_base=settings.stripe_api_base,
             return_url=settings.return_url,
+            by_charges=settings.stripe_driver is StripeDriver.CHARGES,
         )
         screening = Screening(
             ScreeningMode(settings.fraud_screening.value), settings.fraud_timeout, settings.fraud_auto_block

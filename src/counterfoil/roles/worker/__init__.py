@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import structlog
 
-from counterfoil.config import Mode, Settings
+from counterfoil.config import Mode, Settings, StripeDriver
 from counterfoil.domain.errors import Unavailable
 from counterfoil.processors.stripe import notices as stripe_notices
 from counterfoil.processors.stripe.client import StripeProcessor
@@ -49,6 +49,7 @@ async def run(settings: Settings, shutdown: Shutdown) -> None:
             livemode=settings.mode is Mode.LIVE,
             api_base=settings.stripe_api_base,
             return_url=settings.return_url,
+            by_charges=settings.stripe_driver is StripeDriver.CHARGES,
         )
         bench = Bench(world, processor, owner_name("worker", world.ids))
         reading = Notices(bench, stripe_notices)

@@ -152,9 +152,10 @@ WITH due AS (
      ORDER BY next_check_at LIMIT $2::int FOR UPDATE SKIP LOCKED
 )
 UPDATE payments AS p SET next_check_at = $3::timestamptz
-  FROM due
+  FROM due LEFT JOIN attempts AS last
+    ON last.payment_id = due.id AND last.number = (SELECT max(number) FROM attempts WHERE payment_id = due.id)
  WHERE p.id = due.id
-RETURNING p.id, p.intent_id,
+RETURNING p.id, p.intent_id, last.idempotency_key, last.request,
           (SELECT min(first_sent_at) FROM attempts AS a WHERE a.payment_id = p.id) AS first_sent_at,
           (SELECT max(greatest(last_sent_at, may_appear_until)) FROM attempts AS a WHERE a.payment_id = p.id)
               AS may_be_made_until;
