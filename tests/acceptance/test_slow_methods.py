@@ -182,6 +182,20 @@ async def test_a_debit_bounces_days_later(
     assert await merchant.learned_by(begun["payment_id"]) == "notice"
 
 
+async def test_a_debit_that_bounces_after_its_success_is_disputed(merchant: Merchant, http: httpx.AsyncClient) -> None:
+    """It was paid, and the bank takes it back for good: still succeeded, disputed, and nothing is left of it."""
+    begun = await opened(merchant, http, debit("disputed", "pm_sepaDebit_disputed_de"), "processing")
+
+    await merchant.days_pass(http, 10)
+
+    story = ("PaymentProcessing", "PaymentSucceeded", "PaymentDisputed")
+    await told(merchant, http, begun["payment_id"], *story)
+    payment = await merchant.payment(http, begun["payment_id"])
+    assert (payment["status"], payment["disputed"], payment["dispute_status"]) == ("succeeded", True, "lost")
+    assert (payment["amount_captured"], payment["amount_disputed"]) == (1999, 1999)
+    assert [dispute["status"] for dispute in payment["disputes"]] == ["lost"]
+
+
 @pytest.mark.parametrize("fault", ["event_undelivered", "event_never_made"])
 async def test_a_debit_whose_webhook_is_lost_is_asked_about(
     merchant: Merchant, http: httpx.AsyncClient, fault: str
