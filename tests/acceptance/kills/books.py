@@ -6,8 +6,7 @@ from itertools import groupby
 from typing import Any
 from uuid import UUID
 
-from counterfoil.cli.comparison import differences, from_row, from_stripe
-from counterfoil.store.reading import PaymentView
+from counterfoil.cli.comparison import Side, differences, from_stripe
 
 FACTS: Mapping[str, tuple[str, ...]] = {
     "succeeded": ("PaymentRequested", "PaymentSucceeded"),
@@ -15,6 +14,16 @@ FACTS: Mapping[str, tuple[str, ...]] = {
     "requires_action": ("PaymentRequested", "PaymentActionRequired"),
 }
 """What is said of a payment that came to such an end (or, with 3-D Secure left open, to such a rest): each once."""
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentRow:
+    """A payment as it stands in the record."""
+
+    id: UUID
+    event_id: str
+    version: int
+    side: Side
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +40,14 @@ class FactRow:
 class Books:
     """Our payments and facts, and the processor's PaymentIntents and charges as its `/v1` lists them."""
 
-    payments: Sequence[PaymentView]
+    payments: Sequence[PaymentRow]
     facts: Sequence[FactRow]
     intents: Sequence[Mapping[str, Any]]
     charges: Sequence[Mapping[str, Any]]
 
     def faults(self, expected: Mapping[str, str]) -> list[str]:
         """Return a sentence for each thing that is not as it must be; `expected` is the state of each order's event."""
-        rows = {str(payment.id): from_row(payment) for payment in self.payments}
+        rows = {str(payment.id): payment.side for payment in self.payments}
         theirs = [(_payment_of(intent), from_stripe(intent, self.charges)) for intent in self.intents]
         return sorted(
             [
@@ -52,7 +61,7 @@ class Books:
     def _payments_at_fault(self, expected: Mapping[str, str]) -> Iterable[str]:
         states: dict[str, list[str]] = {}
         for payment in self.payments:
-            states.setdefault(payment.event_id, []).append(payment.state)
+            states.setdefault(payment.event_id, []).append(payment.side.state)
         for event, state in expected.items():
             if states.get(event) != [state]:
                 yield f"{event}: is {states.get(event)} and should be one payment, {state}"
@@ -64,10 +73,10 @@ class Books:
                 told = (charge["amount_captured"], charge["currency"].upper())
                 charged.setdefault(_payment_of(charge), []).append(told)
         for payment in self.payments:
-            due = [(payment.amount, payment.currency)] if payment.state == "succeeded" else []
+            due = [(payment.side.amount, payment.side.currency)] if payment.side.state == "succeeded" else []
             found = charged.get(str(payment.id), [])
             if found != due:
-                yield f"{payment.id}: {payment.state}, and its charges at Stripe are {found}"
+                yield f"{payment.id}: {payment.side.state}, and its charges at Stripe are {found}"
 
     def _facts_at_fault(self) -> Iterable[str]:
         said = {key: list(facts) for key, facts in groupby(self.facts, key=lambda fact: fact.payment_id)}
@@ -76,8 +85,8 @@ class Books:
             names = tuple(fact.name for fact in facts)
             if [fact.version for fact in facts] != list(range(1, payment.version + 1)):
                 yield f"{payment.id}: is at version {payment.version}, its facts at {[one.version for one in facts]}"
-            if names != FACTS.get(payment.state):
-                yield f"{payment.id}: {payment.state}, and what was said of it is {names}"
+            if names != FACTS.get(payment.side.state):
+                yield f"{payment.id}: {payment.side.state}, and what was said of it is {names}"
             if not all(fact.published for fact in facts):
                 yield f"{payment.id}: not all that was said is published"
 

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import asyncpg
-from tests.acceptance.kills.books import FactRow
+from tests.acceptance.kills.books import FactRow, PaymentRow
 from tests.stage import becomes
 
+from counterfoil.cli.comparison import from_row
 from counterfoil.store.pool import Connection
-from counterfoil.store.reading import PaymentView, Wanted, page
+from counterfoil.store.reading import Wanted, page
 
 # A change is not committed while the row in `gates` that bears its name is locked: COMMIT itself has to wait. What the
 # test moves, the time of a payment's next check, is no such change.
@@ -196,11 +197,11 @@ class Record:
         """Return the events of payments whose outcome we do not know."""
         return [row["event_id"] for row in await self.connection.fetch(_OPEN)]
 
-    async def payments(self) -> list[PaymentView]:
+    async def payments(self) -> list[PaymentRow]:
         """Return every payment."""
         found = await page(self.connection, before=None, wanted=Wanted(), most=_MOST_PAYMENTS)
         assert len(found) < _MOST_PAYMENTS
-        return found
+        return [PaymentRow(one.id, one.event_id, one.version, from_row(one)) for one in found]
 
     async def facts(self) -> list[FactRow]:
         """Return every fact, in order of payment and version."""

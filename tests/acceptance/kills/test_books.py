@@ -1,49 +1,14 @@
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 import pytest
-from tests.acceptance.kills.books import Books, FactRow
+from tests.acceptance.kills.books import Books, FactRow, PaymentRow
 
-from counterfoil.store.reading import AttemptView, PaymentView
+from counterfoil.cli.comparison import Side
 
-NOW = datetime(2026, 3, 1, tzinfo=UTC)
 ID = UUID("01900000-0000-7000-8000-000000000001")
-ATTEMPT = AttemptView(
-    number=1,
-    state="captured",
-    payment_method="pm_card_visa",
-    charge_id="ch_1",
-    decline_reason=None,
-    decline_code=None,
-    decline_message=None,
-    decline_can_retry=None,
-    action_url=None,
-    action_expires_at=None,
-    first_sent_at=NOW,
-    last_sent_at=NOW,
-)
-PAYMENT = PaymentView(
-    id=ID,
-    event_id="event",
-    order_id="order",
-    customer_id=None,
-    amount=1999,
-    currency="EUR",
-    capture_method="automatic",
-    payment_method="pm_card_visa",
-    created_at=NOW,
-    updated_at=NOW,
-    state="succeeded",
-    version=2,
-    intent_id="pi_1",
-    amount_captured=1999,
-    amount_refunded=0,
-    disputed=False,
-    next_check_at=None,
-    attempts=(ATTEMPT,),
-)
+PAYMENT = PaymentRow(ID, "event", 2, Side("pi_1", 1999, "EUR", "succeeded", 1999, ("ch_1",)))
 REQUESTED = FactRow(ID, 1, "PaymentRequested", published=True)
 SUCCEEDED = FactRow(ID, 2, "PaymentSucceeded", published=True)
 INTENT: dict[str, Any] = {

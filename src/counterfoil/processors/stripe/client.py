@@ -276,7 +276,9 @@ class StripeProcessor:
                 return verdicts.of_silence(cause)
             parameters["starting_after"] = last
 
-    async def _do(self, call: Call, key: str) -> stripe.PaymentIntent | stripe.Charge | stripe.Refund:
+    async def _do(  # noqa: PLR0911  one for each call that we make
+        self, call: Call, key: str
+    ) -> stripe.PaymentIntent | stripe.Charge | stripe.Refund:
         intents, parameters, options = self._client.payment_intents, call.parameters, {"idempotency_key": key}
         match call.name:
             case "create":
