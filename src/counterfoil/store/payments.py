@@ -13,7 +13,7 @@ from counterfoil.domain.payment import Advance, CaptureMethod, Payment
 from counterfoil.domain.request import Request
 from counterfoil.domain.schedule import KEY_LIFE, LEARN_AFTER
 from counterfoil.runtime.ids import Ids
-from counterfoil.store import queries
+from counterfoil.store import effects, queries
 from counterfoil.store.payment_rows import (
     Arrival,
     Claim,
@@ -265,6 +265,8 @@ async def write(
 ) -> None:
     """Write payments that moved, one write for each, in one statement: state, attempts, facts, outbox.
 
+    What follows from a payment's end begins here too, for there is no other way to an end.
+
     Args:
         connection: in the transaction that locked the payments.
         advances: at most one for each payment; its facts are all those said since the lock.
@@ -274,6 +276,7 @@ async def write(
     """
     if not advances:
         return
+    advances = await effects.begin(connection, advances, now)
     payments = [payment_row(advance.payment) for advance in advances]
     attempts = [
         attempt_row(advance.payment.id, attempt, released=(advance.payment.id, attempt.number) in released)

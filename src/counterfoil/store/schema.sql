@@ -408,24 +408,32 @@ CREATE TABLE order_cancellations (
 
 
 -- ── Effects ────────────────────────────────────────────────────────────────────────────────────────────────────────────
--- What follows from a payment's end, once each: the receipt, word to the customer. Retried by itself; parked for a person.
+-- What follows from a payment's end, once each: the receipt, word to the customer, what the stock is asked for. A row comes with
+-- the transaction that says the end; what the stock is asked for is a fact in it, so its row is done at once. The others are
+-- claimed under a fence, retried by themselves, and parked for a person in the end.
 
 CREATE TABLE effects (
-    payment_id  uuid        NOT NULL REFERENCES payments (id),
-    kind        text        NOT NULL,
-    state       text        NOT NULL,
-    reason      text,
-    tries       integer     NOT NULL DEFAULT 0,
-    next_try_at timestamptz,
-    created_at  timestamptz NOT NULL,
-    ended_at    timestamptz,
+    payment_id       uuid        NOT NULL REFERENCES payments (id),
+    kind             text        NOT NULL,
+    state            text        NOT NULL,
+    reason           text,                   -- why it is skipped or parked, or why the last try failed
+    tries            integer     NOT NULL DEFAULT 0,
+    next_try_at      timestamptz,
+    claimed_by       text,
+    claim_expires_at timestamptz,
+    fence            bigint      NOT NULL DEFAULT 0,
+    created_at       timestamptz NOT NULL,
+    ended_at         timestamptz,
 
     PRIMARY KEY (payment_id, kind),
-    CONSTRAINT effects_kind_is_known CHECK (kind IN ('receipt', 'customer_notice')),
+    CONSTRAINT effects_kind_is_known CHECK (kind IN (
+        'receipt', 'customer_notice', 'stock_decrement', 'stock_release')),
     CONSTRAINT effects_state_is_known CHECK (state IN ('waiting', 'done', 'skipped', 'parked', 'dropped')),
-    CONSTRAINT effects_waiting_has_next_try CHECK ((next_try_at IS NOT NULL) = (state = 'waiting'))
+    CONSTRAINT effects_waiting_has_next_try CHECK ((next_try_at IS NOT NULL) = (state = 'waiting')),
+    CONSTRAINT effects_not_done_has_reason CHECK (state NOT IN ('skipped', 'parked') OR reason IS NOT NULL)
 );
 
+-- The worker's agenda.
 CREATE INDEX effects_due ON effects (next_try_at) WHERE next_try_at IS NOT NULL;
 CREATE INDEX effects_parked ON effects (payment_id) WHERE state = 'parked';
 

@@ -113,19 +113,24 @@ CREATE TABLE order_cancellations (
 );
 
 CREATE TABLE effects (
-    payment_id  uuid        NOT NULL REFERENCES payments (id),
-    kind        text        NOT NULL,
-    state       text        NOT NULL,
-    reason      text,
-    tries       integer     NOT NULL DEFAULT 0,
-    next_try_at timestamptz,
-    created_at  timestamptz NOT NULL,
-    ended_at    timestamptz,
+    payment_id       uuid        NOT NULL REFERENCES payments (id),
+    kind             text        NOT NULL,
+    state            text        NOT NULL,
+    reason           text,
+    tries            integer     NOT NULL DEFAULT 0,
+    next_try_at      timestamptz,
+    claimed_by       text,
+    claim_expires_at timestamptz,
+    fence            bigint      NOT NULL DEFAULT 0,
+    created_at       timestamptz NOT NULL,
+    ended_at         timestamptz,
 
     PRIMARY KEY (payment_id, kind),
-    CONSTRAINT effects_kind_is_known CHECK (kind IN ('receipt', 'customer_notice')),
+    CONSTRAINT effects_kind_is_known CHECK (kind IN (
+        'receipt', 'customer_notice', 'stock_decrement', 'stock_release')),
     CONSTRAINT effects_state_is_known CHECK (state IN ('waiting', 'done', 'skipped', 'parked', 'dropped')),
-    CONSTRAINT effects_waiting_has_next_try CHECK ((next_try_at IS NOT NULL) = (state = 'waiting'))
+    CONSTRAINT effects_waiting_has_next_try CHECK ((next_try_at IS NOT NULL) = (state = 'waiting')),
+    CONSTRAINT effects_not_done_has_reason CHECK (state NOT IN ('skipped', 'parked') OR reason IS NOT NULL)
 );
 
 CREATE INDEX effects_due ON effects (next_try_at) WHERE next_try_at IS NOT NULL;
