@@ -32,6 +32,10 @@ _UNITS = {"s": timedelta(seconds=1), "min": timedelta(minutes=1), "h": timedelta
 _DURATION_MAX = timedelta(hours=24)
 _LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 
+_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_ADDRESS = rf"{_ATOM}(?:\.{_ATOM})*@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*"
+_SENDER = re.compile(rf'{_ADDRESS}|[^<>"\x00-\x1f\x7f]*<{_ADDRESS}>')
+
 
 class Role(StrEnum):
     """The processes that one program can be, by the names used in `PAYMENTS_MODE` and `counterfoil run`."""
@@ -98,6 +102,8 @@ class Settings:
     stripe_webhook_secrets: tuple[Secret, ...]
     return_url: str | None
     public_url: str | None
+    smtp_url: Secret | None
+    mail_from: str | None
     default_payment_method: str | None
     fraud_screening: FraudScreening
     fraud_timeout: timedelta
@@ -113,8 +119,8 @@ class Setting:
     """One row of the table.
 
     `parse` raises ValueError in words that follow the setting's name and don't hold the value. `absent` is the
-    parsed value when neither the environment nor `default` has one. A secret that roles need is given to those
-    roles only; `masked` is what a person may see of a secret.
+    parsed value when neither the environment nor `default` has one. A secret that roles need, or that is of use to
+    them, is given to those roles only; `masked` is what a person may see of a secret.
     """
 
     name: str
@@ -124,6 +130,7 @@ class Setting:
     absent: object = None
     alias: str | None = None
     needed_by: frozenset[Role] = frozenset()
+    of_use_to: frozenset[Role] = frozenset()
     secret: bool = False
     masked: Callable[[str], str] = lambda _text: "…"
 
@@ -226,6 +233,8 @@ def _parsed(setting: Setting, text: str | None) -> object:
 
 def _refuse_contradictions(settings: Settings, environ: Mapping[str, str]) -> None:
     live = settings.mode is Mode.LIVE
+    if settings.smtp_url is not None and settings.mail_from is None:
+        raise Misconfigured("MAIL_FROM", "is missing: SMTP_URL is set, and a letter comes from somebody")
     if settings.stripe_key is not None and ("_live_" in settings.stripe_key.reveal()[:8]) != live:
         kind = "test" if live else "live"
         raise Misconfigured("STRIPE_KEY", f"is a {kind} key, and MODE is {settings.mode}")
@@ -252,7 +261,8 @@ def _without_others_secrets(settings: Settings, role: Role | None) -> Settings:
         return settings
     values: dict[str, Any] = {setting.field: getattr(settings, setting.field) for setting in SETTINGS}
     for setting in SETTINGS:
-        if setting.secret and setting.needed_by and role not in setting.needed_by:
+        holders = setting.needed_by | setting.of_use_to
+        if setting.secret and holders and role not in holders:
             values[setting.field] = setting.absent
     return Settings(**values)
 
@@ -331,8 +341,29 @@ def _database_url(text: str) -> Secret:
     return Secret(text)
 
 
-def _masked_database_url(text: str) -> str:
+def _masked_url(text: str) -> str:
     return re.sub(r"(?<=password=)[^&]*", "…", re.sub(r"://([^:/?#@]*):.*@", r"://\1:…@", text))
+
+
+def _smtp_url(text: str) -> Secret:
+    parts = urlsplit(text)
+    if parts.scheme not in {"smtp", "smtp+starttls", "smtps"} or not parts.hostname or not _is_plain(text):
+        raise ValueError("must be an address that starts with smtp://, smtp+starttls:// or smtps://")
+    try:
+        port = parts.port
+    except ValueError:  # its words hold what stands there, which may be half a password
+        port = 0
+    if port == 0 or parts.path not in {"", "/"} or parts.query or parts.fragment:
+        raise ValueError("must hold a name and password, a host and a port, and nothing else (%2F is a slash)")
+    if parts.scheme == "smtp" and parts.password is not None and parts.hostname not in _LOOPBACK_HOSTS:
+        raise ValueError("holds a password that would travel in the clear: use smtp+starttls:// or smtps://")
+    return Secret(text)
+
+
+def _sender(text: str) -> str:
+    if not _SENDER.fullmatch(text.strip()):
+        raise ValueError("must be an address, or a name and an address: Shop <orders@shop.example>")
+    return text.strip()
 
 
 def _stripe_key(text: str) -> Secret:
@@ -400,7 +431,7 @@ SETTINGS: tuple[Setting, ...] = (
         name="DATABASE_URL",
         parse=_database_url,
         secret=True,
-        masked=_masked_database_url,
+        masked=_masked_url,
         purpose="the PostgreSQL (15 or later) that keeps everything; unset: the embedded one",
     ),
     Setting(
@@ -446,6 +477,19 @@ SETTINGS: tuple[Setting, ...] = (
         purpose="where a payer comes back to after approving, if the order does not say",
     ),
     Setting(name="PUBLIC_URL", parse=_secure_url, purpose="where this installation is reached from outside"),
+    Setting(
+        name="SMTP_URL",
+        parse=_smtp_url,
+        secret=True,
+        masked=_masked_url,
+        of_use_to=frozenset({Role.WORKER}),
+        purpose="the mail server that receipts and notices go through; unset: customers are told nothing",
+    ),
+    Setting(
+        name="MAIL_FROM",
+        parse=_sender,
+        purpose="whom that mail comes from: Shop <orders@shop.example>; needed with SMTP_URL",
+    ),
     Setting(
         name="DEFAULT_PAYMENT_METHOD",
         parse=_payment_method,

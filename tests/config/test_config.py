@@ -38,6 +38,8 @@ def test_nothing_set_gives_the_defaults() -> None:
         stripe_webhook_secrets=(),
         return_url=None,
         public_url=None,
+        smtp_url=None,
+        mail_from=None,
         default_payment_method=None,
         fraud_screening=config.FraudScreening.NONE,
         fraud_timeout=timedelta(minutes=15),
@@ -61,6 +63,8 @@ def test_everything_set_is_parsed() -> None:
         "STRIPE_API_BASE": "https://api.stripe.com/",
         "RETURN_URL": "https://shop.example.com/thanks",
         "PUBLIC_URL": "https://pay.example.com",
+        "SMTP_URL": "smtp+starttls://app:p%40ss@mail.example.com:587",
+        "MAIL_FROM": " Tea & Mugs <orders@shop.example.com> ",
         "LOG_LEVEL": "debug",
         "COUNTERFOIL_HOME": "/var/lib/counterfoil",
         "COUNTERFOIL_URL": "https://pay.example.com/",
@@ -74,6 +78,8 @@ def test_everything_set_is_parsed() -> None:
     assert settings.database_url == Secret("postgresql://app:pw@db/payments?sslmode=require")
     assert settings.stripe_key == Secret(LIVE_KEY)
     assert settings.stripe_api_base == "https://api.stripe.com"
+    assert settings.smtp_url == Secret("smtp+starttls://app:p%40ss@mail.example.com:587")
+    assert settings.mail_from == "Tea & Mugs <orders@shop.example.com>"
     assert settings.counterfoil_home == Path("/var/lib/counterfoil")
     assert settings.counterfoil_url == "https://pay.example.com"
     assert settings.counterfoil_token == Secret("cf_token")
@@ -371,3 +377,73 @@ def test_a_child_gets_our_environment_but_not_our_settings(monkeypatch: pytest.M
         monkeypatch.setenv(name, text)
     child = config.environment_of_child({"PORT": "9001"})
     assert [child.get(name) for name in ("STRIPE_API_KEY", "PORT", "COLOUR_OF_THE_DAY")] == [None, "9001", "green"]
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "mail.example.com",
+        "http://mail.example.com",
+        "smtp://",
+        "smtp://mail.example.com:0",
+        "smtp://mail.example.com:hunter2",
+        "smtp://app:hunter2/x@mail.example.com",
+        "smtp://mail.example.com/hunter2",
+        "smtp://mail.example.com?hunter2",
+        "smtp://mail example.com",
+        "smtp://app:hunter2@mail.example.com",
+    ],
+)
+def test_what_is_no_mail_server_is_refused(address: str) -> None:
+    """Nor a password that would travel to another machine in the clear; and no refusal holds half of one."""
+    sentence = refusal({"SMTP_URL": address, "MAIL_FROM": "a@b.example"}, None)
+    assert sentence.startswith("SMTP_URL ")
+    assert "hunter2" not in sentence
+
+
+@pytest.mark.parametrize("address", ["smtp://app:pw@127.0.0.1:1025", "smtps://app:pw@mail.example.com", "smtp://mail"])
+def test_what_is_a_mail_server_is_taken(address: str) -> None:
+    """On this machine a password may travel as it is; without one, a letter may."""
+    assert config.load({"SMTP_URL": address, "MAIL_FROM": "a@b.example"}, None).smtp_url == Secret(address)
+
+
+@pytest.mark.parametrize(
+    "sender",
+    [
+        "Shop",
+        "a b@c",
+        "a@b, c@d",
+        "Shop <a@b",
+        "a@b>",
+        'Sh"op <a@b>',
+        "Shop\n <a@b>",
+        "a..b@c",
+        "a@b..c",
+        "a@b@c",
+        "<>",
+    ],
+)
+def test_what_is_no_sender_is_refused(sender: str) -> None:
+    """A letter comes from one address, with a name before it or without."""
+    assert refusal({"MAIL_FROM": sender}, None).startswith("MAIL_FROM must be an address, or a name and an address")
+
+
+def test_a_mail_server_needs_a_sender() -> None:
+    """It is found at start, and not when the first receipt is due."""
+    assert refusal({"SMTP_URL": "smtp://mail"}, None) == (
+        "MAIL_FROM is missing: SMTP_URL is set, and a letter comes from somebody"
+    )
+
+
+def test_the_worker_alone_holds_the_mail_servers_password() -> None:
+    """It is of use to nobody else, and the worker can do without it."""
+    environ = {"SMTP_URL": "smtps://app:pw@mail", "MAIL_FROM": "a@b", "STRIPE_KEY": TEST_KEY}
+    holders = {role for role in (Role.GATEWAY, Role.WORKER) if config.load(environ, role).smtp_url is not None}
+    assert holders == {Role.WORKER}
+    assert config.load({"STRIPE_KEY": TEST_KEY}, Role.WORKER).smtp_url is None
+
+
+def test_the_mail_servers_password_is_not_shown() -> None:
+    """A person sees which server and which name."""
+    rows = {row.name: row.value for row in config.shown({"SMTP_URL": "smtps://app:pw@mail:465", "MAIL_FROM": "a@b"})}
+    assert (rows["SMTP_URL"], rows["MAIL_FROM"]) == ("smtps://app:…@mail:465", "a@b")

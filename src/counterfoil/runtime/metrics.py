@@ -69,6 +69,17 @@ OLDEST_OPEN_SECONDS: Final = Gauge(
     "Age of the oldest payment that is not final.",
     registry=REGISTRY,
 )
+EFFECTS: Final = Counter(
+    "counterfoil_effects",
+    "Tries of what follows from a payment's end, by how it stands after them.",
+    ["kind", "state"],
+    registry=REGISTRY,
+)
+PARKED_EFFECTS: Final = Gauge(
+    "counterfoil_parked_effects",
+    "Effects that wait for a person.",
+    registry=REGISTRY,
+)
 ALARMS: Final = Counter(
     "counterfoil_alarms",
     "What a person must look at, by where it was noticed.",

@@ -18,6 +18,7 @@ from counterfoil.roles.worker.attempts import Lettings, Questions, Sends
 from counterfoil.roles.worker.bench import GATHER_SECONDS, Bench, Work
 from counterfoil.roles.worker.captures import Captures
 from counterfoil.roles.worker.late_facts import LateFacts
+from counterfoil.roles.worker.effects import Effects, ParkedEffects, post_of
 from counterfoil.roles.worker.readings import Measures, Notices
 from counterfoil.roles.worker.retries import Retries
 from counterfoil.roles.worker.screening import Reviews
@@ -63,6 +64,8 @@ async def run(settings: Settings, shutdown: Shutdown) -> None:
             LateFacts(bench),
             bench.pausing,
             Measures(bench),
+            Effects(bench, post_of(settings)),
+            ParkedEffects(bench),
         ]
         checks = probes.application([database_check(world), bench.pausing.check()], REGISTRY, shutdown)
         url = settings.database_url.reveal()
