@@ -242,11 +242,12 @@ def test_show_takes_the_id_of_an_order_too(counterfoil: Command, peer: Peer) -> 
         "/payments/order%2F1",
         "/orders/order%2F1/payment",
         "/payments/0199-a/timeline",
+        "/payments/0199-a/effects",
     ]
     assert "captured   19.99 EUR" in done.stdout
     assert done.stdout.splitlines()[-1].split() == ["03:04:05.678", "request", "create", "http_status=200"]
     as_json = json.loads(counterfoil("show", "order/1", "--json", settings=peer.settings).stdout)
-    assert as_json == {**SUCCEEDED, "timeline": [entry]}
+    assert as_json == {**SUCCEEDED, "timeline": [entry], "effects": []}
 
 
 def test_show_of_nothing(counterfoil: Command, peer: Peer) -> None:

@@ -21,11 +21,13 @@ from counterfoil.domain.effects import (
     after_try,
     ends,
     follow,
+    may_try_again,
 )
 from counterfoil.domain.facts import FactName
 from counterfoil.domain.money import Money
 from counterfoil.domain.order import Item
 from counterfoil.domain.payment import Adjustment, Advance, Direction, Fact, Payment
+from counterfoil.domain.states import PaymentState
 from counterfoil.domain.verdict import Cause, Source
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -157,3 +159,14 @@ def test_what_is_over_is_not_tried_again(outcome: Outcome, state: EffectState) -
     """Accepted, refused for good, needless: each at its first try."""
     standing = after_try(1, Told(outcome, "why"), NOW)
     assert (standing.state, standing.next_try_at) == (state, None)
+
+
+def test_what_was_paid_or_is_open_is_not_tried_again() -> None:
+    """Nor what was refused for good; what was canceled may be, whatever was refused before."""
+    again = {(state, can_retry) for state in PaymentState for can_retry in (True, False, None)}
+    assert {(state, can) for state, can in again if may_try_again(state, can_retry=can)} == {
+        (PaymentState.FAILED, True),
+        (PaymentState.CANCELED, True),
+        (PaymentState.CANCELED, False),
+        (PaymentState.CANCELED, None),
+    }

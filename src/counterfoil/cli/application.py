@@ -17,6 +17,7 @@ from counterfoil.cli import (
     events,
     holds,
     migrating,
+    parked,
     payments,
     reviews,
     roles,
@@ -54,6 +55,7 @@ app.command("review")(reviews.review)
 app.command("list")(payments.list_payments)
 app.command("status")(statuses.status)
 app.command("events")(events.events)
+app.add_typer(parked.parked, name="parked")
 app.command("demo")(demo.demo)
 app.command("up")(up.up)
 app.command("run")(roles.run)

@@ -131,6 +131,21 @@ class Connection:
             raise self.unreachable() from None
         return self._accepted(_answer(response)).body
 
+    def post(self, path: str, *, if_lost: str) -> Mapping[str, Any]:
+        """Ask for what a path does and return the JSON object it answers; ``if_lost`` says how to find out.
+
+        Raises Unreachable where nothing was sent or the answer was lost, and CommandFailed for a refusal.
+        """
+        import httpx
+
+        try:
+            response = self._client.post(path)
+        except (httpx.ConnectError, httpx.ConnectTimeout):
+            raise self.unreachable() from None
+        except httpx.TransportError:
+            raise Unreachable(f"the answer of the gateway was lost; {if_lost}") from None
+        return self._accepted(_answer(response)).body
+
     def charge(self, order: Mapping[str, Any]) -> Mapping[str, Any]:
         """Send an order to `POST /charge` and return its payment, failed ones among them.
 

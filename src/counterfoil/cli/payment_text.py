@@ -146,6 +146,23 @@ def timeline_row(entry: Mapping[str, Any]) -> list["str | Text"]:
     return [time_of_day(entry["at"]), kind, name, details(entry.get("details") or {})]
 
 
+_EFFECT_STYLES = {"done": "green", "parked": "bold red", "waiting": "yellow"}
+
+
+def effect_row(effect: Mapping[str, Any]) -> list["str | Text"]:
+    """Return what followed from a payment's end as cells: since when, what, how it stands, and why."""
+    from rich.text import Text
+
+    state = Text(effect["state"], _EFFECT_STYLES.get(effect["state"], "dim"))
+    again = f"again at {time_of_day(effect['next_try_at'])}" if effect["tries"] and effect["next_try_at"] else ""
+    return [
+        time_of_day(effect["created_at"]),
+        effect["kind"],
+        state,
+        "; ".join(filter(None, [effect["reason"], again])),
+    ]
+
+
 def details(values: Mapping[str, Any]) -> str:
     """Return details as `name=value` with the empty ones left out."""
     return "  ".join(f"{name}={value}" for name, value in values.items() if value not in (None, "", {}, []))

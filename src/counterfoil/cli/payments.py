@@ -35,6 +35,8 @@ def pay(  # noqa: PLR0913  each is an argument or option of the command
     ] = "",
     order: Annotated[str, typer.Option(help="The order's id; made up when left out.")] = "",
     customer: Annotated[str, typer.Option(help="The customer's id.")] = "",
+    email: Annotated[str, typer.Option(help="Where the customer is told; without it nobody is.")] = "",
+    locale: Annotated[str, typer.Option(help="The customer's language: de, fr-CA.")] = "",
     event_id: Annotated[str, typer.Option(help="The same id never charges twice; made up when left out.")] = "",
     hold: Annotated[bool, typer.Option("--hold", help="Hold the money only; `capture` takes it.")] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Follow the payment until it is final.")] = False,
@@ -46,6 +48,8 @@ def pay(  # noqa: PLR0913  each is an argument or option of the command
         event_id=event_id,
         order_id=order,
         customer_id=customer,
+        customer_email=email,
+        locale=locale,
         payment_method=payment_method_of(card) if card else "",
         capture_method="manual" if hold else "",
     )
@@ -82,8 +86,9 @@ def show(
     with Connection(gateway_of(load_from_process(None))) as gateway:
         found = payment_named(gateway, payment)
         entries = gateway.get(f"/payments/{found['payment_id']}/timeline")["entries"]
+        followed = (gateway.find(f"/payments/{found['payment_id']}/effects") or {"effects": []})["effects"]
     if as_json:
-        terminal.print_json({**found, "timeline": entries})
+        terminal.print_json({**found, "timeline": entries, "effects": followed})
         return
 
     from counterfoil.cli import payment_text
@@ -92,6 +97,9 @@ def show(
     terminal.print_fields(payment_text.fields(found))
     screen.print()
     terminal.print_table(["at", "kind", "what", "details"], [payment_text.timeline_row(entry) for entry in entries])
+    if followed:
+        screen.print()
+        terminal.print_table(["since", "effect", "state", "why"], [payment_text.effect_row(one) for one in followed])
 
 
 def explain(

@@ -181,6 +181,16 @@ def needless(occasion: Occasion) -> Told | None:
     return None
 
 
+def may_try_again(state: PaymentState, *, can_retry: bool | None) -> bool:
+    """Return whether a customer may try an ended payment again: what was canceled, and what another method may help.
+
+    Args:
+        state: how the payment stands.
+        can_retry: what the processor's last refusal says, if there was one.
+    """
+    return state is PaymentState.CANCELED or (state is PaymentState.FAILED and bool(can_retry))
+
+
 def _why_not(kind: EffectKind, fact: Fact, wherewith: Wherewith) -> str | None:
     if kind in DIRECTIONS:
         return None if wherewith.items else "no items"

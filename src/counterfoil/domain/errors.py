@@ -11,6 +11,7 @@
     │   ├── IdempotencyKeyReused    the key was spent on another request; take a new one
     │   ├── OrderHasPayment         the order already owns a live payment; ask for that one
     │   ├── WrongState              the payment is not in a state that allows this
+    │   ├── NotParked               an effect that nobody has to decide on
     │   └── NotFound                nothing of that id
     ├── Retry                   nobody's fault: ask again, the same words, after `retry_after_seconds`
     │   ├── InProgress              the same key is being worked on now
@@ -112,6 +113,16 @@ class WrongState(Refused):
     def __init__(self, status: str, asked: str) -> None:
         super().__init__(f"a payment that is {status} cannot be {asked}")
         self.status = status
+
+
+class NotParked(Refused):
+    """An effect that is not parked is no person's business: read it again; `state` is how it stands."""
+
+    state: str
+
+    def __init__(self, state: str) -> None:
+        super().__init__(f"only what is parked can be replayed or dropped, and this is {state}")
+        self.state = state
 
 
 class NotFound(Refused):

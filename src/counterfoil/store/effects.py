@@ -15,6 +15,7 @@ from counterfoil.domain.effects import (
     Wherewith,
     ends,
     follow,
+    may_try_again,
 )
 from counterfoil.domain.money import Money
 from counterfoil.domain.order import Item
@@ -53,6 +54,16 @@ class EffectView:
     next_try_at: datetime | None
     created_at: datetime
     ended_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class WayBack:
+    """A payment as its customer finds it who comes by the link of a letter; ``url`` is where the order sends them."""
+
+    state: PaymentState
+    order_id: str
+    url: str | None
+    may_try_again: bool
 
 
 async def begin(connection: Connection, advances: Sequence[Advance], now: datetime) -> list[Advance]:
@@ -145,6 +156,15 @@ async def count_parked(connection: Connection | Pool) -> int:
     return count
 
 
+async def way_back(connection: Connection | Pool, payment_id: UUID) -> WayBack | None:
+    """Return the payment that a customer comes back to, if there is one."""
+    record = await connection.fetchrow(_SQL.way_back, payment_id)
+    if record is None:
+        return None
+    state = PaymentState(record["state"])
+    return WayBack(state, record["order_id"], record["return_url"], may_try_again(state, can_retry=record["can_retry"]))
+
+
 def _wherewith(record: Row) -> Wherewith:
     return Wherewith(
         has_address=record["has_address"],
@@ -168,7 +188,7 @@ def _occasion(record: Row) -> Occasion | None:
         items=_items(record["items"]),
         address=record["customer_email"],
         locale=record["locale"],
-        may_try_again=state is PaymentState.CANCELED or bool(record["can_retry"]),
+        may_try_again=may_try_again(state, can_retry=record["can_retry"]),
     )
 
 

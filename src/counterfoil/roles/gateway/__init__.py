@@ -47,6 +47,7 @@ async def run(settings: Settings, shutdown: Shutdown) -> None:
             shutdown=shutdown,
             default_method=settings.default_payment_method,
             screening=screening,
+            return_url=settings.return_url,
         )
         routes = probes.routes([database_check(world)], REGISTRY, shutdown)
         async with tended(world):

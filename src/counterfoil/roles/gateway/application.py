@@ -8,7 +8,17 @@ from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute
 
 from counterfoil.domain.errors import CounterfoilError, InvalidRequest
-from counterfoil.roles.gateway import charges, commands, customers, events, holds, payments, screening, statuses
+from counterfoil.roles.gateway import (
+    charges,
+    commands,
+    customers,
+    effects,
+    events,
+    holds,
+    payments,
+    screening,
+    statuses,
+)
 from counterfoil.roles.gateway.authentication import Forbidden, Unauthorized
 from counterfoil.roles.gateway.charges import CHARGE
 from counterfoil.roles.gateway.commands import PROCESS
@@ -38,7 +48,7 @@ def application(gateway: Gateway, probes: list[BaseRoute]) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, on_error)
     app.add_exception_handler(Exception, on_error)
-    for routes in (charges, holds, commands, payments, statuses, customers, screening, events):
+    for routes in (charges, holds, commands, payments, statuses, customers, screening, events, effects):
         routes.mount(app, gateway)
     return app
 

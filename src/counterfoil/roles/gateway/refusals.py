@@ -9,6 +9,7 @@ from counterfoil.domain.errors import (
     InvalidRequest,
     MethodRefused,
     NotFound,
+    NotParked,
     OrderHasPayment,
     RateLimited,
     Refused,
@@ -26,6 +27,7 @@ _KINDS: tuple[tuple[type[CounterfoilError], Kind], ...] = (
     (IdempotencyKeyReused, Kind.IDEMPOTENCY_KEY_REUSED),
     (OrderHasPayment, Kind.ORDER_HAS_PAYMENT),
     (WrongState, Kind.WRONG_STATE),
+    (NotParked, Kind.WRONG_STATE),
     (NotFound, Kind.NOT_FOUND),
     (InProgress, Kind.IN_PROGRESS),
     (RateLimited, Kind.RATE_LIMITED),
@@ -43,6 +45,8 @@ def problem_of(error: CounterfoilError) -> Problem:
         extra["reason"] = error.reason.value
     if isinstance(error, WrongState):
         extra["payment_status"] = error.status
+    if isinstance(error, NotParked):
+        extra["effect_state"] = error.state
     if isinstance(error, OrderHasPayment | RateLimited) and error.payment_id is not None:
         extra["payment_id"] = error.payment_id
     return Problem(

@@ -28,6 +28,7 @@ class Gateway:
     shutdown: Shutdown
     default_method: str | None
     screening: Screening = NO_SCREENING
+    return_url: str | None = None
 
 
 def admit(gateway: Gateway, scope: Scope) -> Callable[[Request], Awaitable[None]]:

@@ -10,6 +10,7 @@ from counterfoil.domain.payment import CaptureMethod, Dispute, Funds, Payment, S
 from counterfoil.domain.states import PaymentState
 from counterfoil.domain.verdict import FailureReason, Source
 from counterfoil.messages.payment_failed import REASONS
+from counterfoil.store.effects import EffectView
 from counterfoil.store.reading import AttemptView, Entry, PaymentView, PublishedFact
 
 
@@ -128,6 +129,21 @@ def fact(published: PublishedFact) -> dict[str, Any]:
         "sequence": published.version,
         "time": published.occurred_at,
         "data": {_snake(key): value for key, value in json.loads(published.body).items()},
+    }
+
+
+def effect(view: EffectView) -> dict[str, Any]:
+    """Return what followed from a payment's end; ``id`` names it to a person and to the command line."""
+    return {
+        "id": f"{view.payment_id}/{view.kind}",
+        "payment_id": str(view.payment_id),
+        "kind": view.kind,
+        "state": view.state,
+        "reason": view.reason,
+        "tries": view.tries,
+        "next_try_at": view.next_try_at,
+        "created_at": view.created_at,
+        "ended_at": view.ended_at,
     }
 
 

@@ -17,8 +17,8 @@ from counterfoil.roles.tending import database_check, tended
 from counterfoil.roles.worker.attempts import Lettings, Questions, Sends
 from counterfoil.roles.worker.bench import GATHER_SECONDS, Bench, Work
 from counterfoil.roles.worker.captures import Captures
-from counterfoil.roles.worker.late_facts import LateFacts
 from counterfoil.roles.worker.effects import Effects, ParkedEffects, post_of
+from counterfoil.roles.worker.late_facts import LateFacts
 from counterfoil.roles.worker.readings import Measures, Notices
 from counterfoil.roles.worker.retries import Retries
 from counterfoil.roles.worker.screening import Reviews

@@ -70,3 +70,10 @@ SELECT payment_id, kind, state, reason, tries, next_try_at, created_at, ended_at
 -- name: count_parked
 -- How many effects wait for a person. Takes no lock.
 SELECT count(*) FROM effects WHERE state = 'parked';
+
+-- name: way_back
+-- How the payment $1 stands for its customer: whether another method may help, and where they come from. Takes no lock.
+SELECT state, order_id, return_url,
+       (SELECT a.decline_can_retry FROM attempts AS a WHERE a.payment_id = p.id ORDER BY a.number DESC LIMIT 1)
+           AS can_retry
+  FROM payments AS p WHERE id = $1::uuid;
