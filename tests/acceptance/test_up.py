@@ -53,10 +53,15 @@ async def test_up_takes_payments_keeps_them_and_leaves_nothing_behind(
 ) -> None:
     """With nothing set up, `up` and `pay` are all it takes.
 
-    After a stop the payments are still there, and a kill that nobody can catch leaves no process.
+    The customer's receipt, in their language, is in the mailbox. After a stop the payments are still there, and a kill
+    that nobody can catch leaves no process.
     """
+    customer = ("--email", "kim@shop.example", "--locale", "de-AT")
     with running(home, port_base, environment) as process:
-        paid = counterfoil(home, environment, "pay", "19.99", "EUR", "--card", "visa", "--order", "first", "--watch")
+        paid = counterfoil(
+            home, environment, "pay", "19.99", "EUR", "--card", "visa", "--order", "first", *customer, "--watch"
+        )
+        until(lambda: "Beleg zur Bestellung first: 19.99 EUR" in counterfoil(home, environment, "mail", "list").stdout)
         mode = stat.S_IMODE((home / "client.json").stat().st_mode)
         process.send_signal(signal.SIGTERM)
         code = process.wait(STOPPED_SECONDS)

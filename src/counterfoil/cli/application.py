@@ -16,6 +16,7 @@ from counterfoil.cli import (
     demo,
     events,
     holds,
+    mail,
     migrating,
     parked,
     payments,
@@ -56,6 +57,7 @@ app.command("list")(payments.list_payments)
 app.command("status")(statuses.status)
 app.command("events")(events.events)
 app.add_typer(parked.parked, name="parked")
+app.add_typer(mail.mail, name="mail")
 app.command("demo")(demo.demo)
 app.command("up")(up.up)
 app.command("run")(roles.run)

@@ -1,4 +1,4 @@
-"""A whole installation on this machine: database, sandbox and every role, for `counterfoil up` and the demo."""
+"""A whole installation on this machine: database, sandbox, mailbox and every role, for `up` and the demo."""
 
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 SANDBOX_KEY = Secret("sk_test_sandbox")
 """The sandbox takes any test key; a fixed one lets a person try its `/v1` with curl."""
 
+SENDER = "Counterfoil <orders@shop.example>"
+"""Whom letters come from that go no further than the mailbox."""
+
 _CREATED = 200
 
 
@@ -41,7 +44,7 @@ class Plan:
     def parts(self) -> tuple[str, ...]:
         """The names of what listens, as `Ports` has them."""
         roles = tuple(role.value.replace("-", "_") for role in Role)
-        return (*roles, "sandbox") if self.sandbox else roles
+        return (*roles, "mailbox", "smtp", "sandbox") if self.sandbox else roles
 
     def log(self, name: str) -> Path:
         """Return the file that a process logs to."""
@@ -88,8 +91,8 @@ async def installation(plan: Plan) -> AsyncIterator[Installation]:
             kept.depend_on("postgresql", server.ended, plan.home / embedded.LOG)
         own["DATABASE_URL"] = database_url.reveal()
         if plan.sandbox:
-            plan.say("Starting the Stripe sandbox …")
-            await kept.start(_sandbox(plan))
+            plan.say("Starting the Stripe sandbox and a mailbox …")
+            await kept.start(_sandbox(plan), _mailbox(plan))
             own["STRIPE_WEBHOOK_SECRETS"] = (await _endpoint_secret(plan)).reveal()
         plan.say(f"Starting {', '.join(Role)} …")
         await kept.start(*(_role(plan, role, own) for role in Role))
@@ -146,6 +149,8 @@ def _shared_environment(plan: Plan) -> dict[str, str]:
             "STRIPE_KEY": SANDBOX_KEY.reveal(),
             "STRIPE_API_BASE": plan.ports.url("sandbox"),
             "DEFAULT_PAYMENT_METHOD": settings.default_payment_method or "pm_card_visa",
+            "SMTP_URL": f"smtp://{ADDRESS}:{plan.ports.smtp}",
+            "MAIL_FROM": SENDER,
         }
         return own
     own["STRIPE_API_BASE"] = settings.stripe_api_base
@@ -153,6 +158,8 @@ def _shared_environment(plan: Plan) -> dict[str, str]:
         own["STRIPE_KEY"] = settings.stripe_key.reveal()
     if settings.stripe_webhook_secrets:
         own["STRIPE_WEBHOOK_SECRETS"] = ",".join(secret.reveal() for secret in settings.stripe_webhook_secrets)
+    if settings.smtp_url is not None and settings.mail_from is not None:
+        own |= {"SMTP_URL": settings.smtp_url.reveal(), "MAIL_FROM": settings.mail_from}
     if settings.default_payment_method is not None:
         own["DEFAULT_PAYMENT_METHOD"] = settings.default_payment_method
     for role in Role:
@@ -179,6 +186,20 @@ def _sandbox(plan: Plan) -> Member:
         health_url=plan.ports.url("sandbox") + "/_sandbox/health",
         log=plan.log("sandbox"),
         irreplaceable=True,
+    )
+
+
+def _mailbox(plan: Plan) -> Member:
+    from counterfoil.roles.mailbox.box import FOLDER
+
+    ports = ("--port", str(plan.ports.mailbox), "--smtp-port", str(plan.ports.smtp))
+    folder = ("--folder", str(plan.home / FOLDER))
+    return Member(
+        name="mailbox",
+        command=(sys.executable, "-m", "counterfoil.roles.mailbox", "--host", ADDRESS, *ports, *folder),
+        environment=config.environment_of_child({}),
+        health_url=plan.ports.url("mailbox") + "/readyz",
+        log=plan.log("mailbox"),
     )
 
 

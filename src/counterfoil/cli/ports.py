@@ -11,7 +11,7 @@ ADDRESS = "127.0.0.1"
 """Everything that `counterfoil up` starts is for this machine alone."""
 
 _IN_BASE_ORDER = ("gateway", "webhook_receiver", "dashboard", "worker", "outbox_publisher")
-_SANDBOX_OFFSET = 9
+_OFFSETS = {"mailbox": 7, "smtp": 8, "sandbox": 9}
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +23,18 @@ class Ports:
     dashboard: int = 8082
     worker: int = 8083
     outbox_publisher: int = 8084
+    mailbox: int = 8025
+    smtp: int = 1025
     sandbox: int = 12111
 
     @classmethod
     def from_base(cls, base: int) -> Self:
-        """Return the ports from `base` on, in the order of the default ones; the sandbox has `base` + 9."""
-        ports = {name: base + offset for offset, name in enumerate(_IN_BASE_ORDER)}
-        return cls(**ports, sandbox=base + _SANDBOX_OFFSET)
+        """Return the ports from `base` on, in the order of the default ones.
+
+        What stands for others comes last: the mailbox at `base` + 7 and 8, the sandbox at `base` + 9.
+        """
+        offsets = {name: offset for offset, name in enumerate(_IN_BASE_ORDER)} | _OFFSETS
+        return cls(**{name: base + offset for name, offset in offsets.items()})
 
     @classmethod
     def free(cls) -> Self:

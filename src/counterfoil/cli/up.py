@@ -33,7 +33,8 @@ def up(
 ) -> None:
     """Run everything on this machine until interrupted.
 
-    Every role, a PostgreSQL and a Stripe sandbox of its own; the other commands then find the gateway by themselves.
+    Every role, a PostgreSQL, a Stripe sandbox and a mailbox of its own; the other commands then find the gateway by
+    themselves.
     """
     settings = load_from_process(None)
 
@@ -96,6 +97,7 @@ def _introduce(here: "Installation") -> None:
         [role.value, plan.ports.url(role.value.replace("-", "_")), str(plan.log(role.value))] for role in Role
     ]
     if plan.sandbox:
+        rows.append(["mailbox", plan.ports.url("mailbox"), str(plan.log("mailbox"))])
         rows.append(["stripe sandbox", plan.ports.url("sandbox"), str(plan.log("sandbox"))])
     rows.append(["postgresql", database, str(plan.home / "postgres.log") if here.embedded else ""])
     screen = terminal.console()
@@ -105,10 +107,12 @@ def _introduce(here: "Installation") -> None:
     for command, what in (
         ("counterfoil pay 19.99 EUR --card visa --watch", "a payment that succeeds"),
         ("counterfoil pay 5.00 EUR --card declined", "one that is declined"),
+        ("counterfoil pay 7.50 EUR --email kim@shop.example", "one that its customer is told of"),
+        ("counterfoil mail list", "what customers were told"),
         ("counterfoil list", "all of them"),
         ("counterfoil events --follow", "every fact as it is published"),
     ):
-        screen.print(f"    {command:<48} {what}")
+        screen.print(f"    {command:<50} {what}")
     screen.print(
         f"\nToken of the gateway (the commands find it by themselves): {here.token.reveal()}\n"
         "Ctrl-C stops everything.\n"
