@@ -28,6 +28,7 @@ from yarl import URL
 
 from counterfoil.domain.order import Mandate
 from counterfoil.domain.payment import CaptureMethod
+from counterfoil.domain.refunding import Repayment
 from counterfoil.domain.request import Request
 from counterfoil.domain.states import AttemptHappening
 from counterfoil.processors.stripe import requests
@@ -54,6 +55,7 @@ OPERATIONS = {
     "charges.list_async": "GET /v1/charges",
     "refunds.create_async": "POST /v1/refunds",
     "disputes.list_async": "GET /v1/disputes",
+    "refunds.list_async": "GET /v1/refunds",
 }
 """The methods of Stripe's SDK that the processor calls, and what each sends."""
 
@@ -147,6 +149,27 @@ async def learn_of_disputes(stripe: StripeProcessor) -> bool:
     return learned.alarm is None and learned.disputes == ()
 
 
+def refunded(charge_id: str | None = "ch_1", reason: str | None = None) -> Asking:
+    """Give money back; what is said names the refund, and nobody is alarmed."""
+    repayment = Repayment(PAYMENT, PAYMENT, "order-1", "event-1", "pi_1", charge_id, 5, reason)
+
+    async def ask(stripe: StripeProcessor) -> bool:
+        verdict = await stripe.send_refund(requests.refund(repayment), again=False)
+        return verdict.alarm is None and verdict.processor_id is not None
+
+    return ask
+
+
+async def refunds_of(stripe: StripeProcessor) -> bool:
+    listing = await stripe.refunds_of("pi_1", "ch_1")
+    return listing.complete and listing.alarm is None
+
+
+async def list_of_refunds(stripe: StripeProcessor) -> bool:
+    """Read the list to its end, as is done for a charge with more refunds than fit into it."""
+    return [one.object for one in await stripe.all_refunds({"charge": "ch_1"})] == ["refund", "refund"]
+
+
 CALLS = [
     Call("payment_intents.create_async", "a card", created()),
     Call("payment_intents.create_async", "a token", created(method="tok_visa")),
@@ -180,6 +203,10 @@ CALLS = [
     Call("charges.retrieve_async", "how it stands", look_up_charge),
     Call("charges.retrieve_async", "with its balance transaction", learn),
     Call("disputes.list_async", "of a charge that has some", learn_of_disputes, after="charges.retrieve_async"),
+    Call("refunds.create_async", "of a charge", refunded()),
+    Call("refunds.create_async", "of an intent, with a reason", refunded(None, "duplicate")),
+    Call("charges.retrieve_async", "with its refunds", refunds_of),
+    Call("refunds.list_async", "of a charge, every page", list_of_refunds),
 ]
 each_call = pytest.mark.parametrize("call", CALLS, ids=lambda call: f"{call.method}: {call.shape}")
 

@@ -20,6 +20,7 @@ from counterfoil.cli import (
     migrating,
     parked,
     payments,
+    refunds,
     reviews,
     roles,
     settings,
@@ -53,6 +54,7 @@ app.command("try-again")(payments.try_again)
 app.command("capture")(holds.capture)
 app.command("cancel")(holds.cancel)
 app.command("review")(reviews.review)
+app.command("refund")(refunds.refund)
 app.command("list")(payments.list_payments)
 app.command("status")(statuses.status)
 app.command("events")(events.events)

@@ -131,21 +131,6 @@ class Connection:
             raise self.unreachable() from None
         return self._accepted(_answer(response)).body
 
-    def post(self, path: str, *, if_lost: str) -> Mapping[str, Any]:
-        """Ask for what a path does and return the JSON object it answers; ``if_lost`` says how to find out.
-
-        Raises Unreachable where nothing was sent or the answer was lost, and CommandFailed for a refusal.
-        """
-        import httpx
-
-        try:
-            response = self._client.post(path)
-        except (httpx.ConnectError, httpx.ConnectTimeout):
-            raise self.unreachable() from None
-        except httpx.TransportError:
-            raise Unreachable(f"the answer of the gateway was lost; {if_lost}") from None
-        return self._accepted(_answer(response)).body
-
     def charge(self, order: Mapping[str, Any]) -> Mapping[str, Any]:
         """Send an order to `POST /charge` and return its payment, failed ones among them.
 
@@ -173,6 +158,29 @@ class Connection:
         """Decide on a payment that waits for a person, and return how it stands after that; raises as `charge`."""
         path = f"/payments/{payment_id}/review"
         return self._charged(path, decision, if_lost=f"`counterfoil show {payment_id}` tells")
+
+    def post(
+        self,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        if_lost: str,
+        headers: Mapping[str, str] | None = None,
+    ) -> Mapping[str, Any]:
+        """Post something and return what is answered.
+
+        Raises Unreachable where nothing was sent or the answer was lost (``if_lost`` then says what to do about it),
+        and CommandFailed for a refusal.
+        """
+        import httpx
+
+        try:
+            response = self._client.post(path, json=dict(body or {}), headers=dict(headers or {}))
+        except (httpx.ConnectError, httpx.ConnectTimeout):
+            raise self.unreachable() from None
+        except httpx.TransportError:
+            raise Unreachable(f"the answer of the gateway was lost; {if_lost}") from None
+        return self._accepted(_answer(response)).body
 
     def _charged(self, path: str, body: Mapping[str, Any], *, if_lost: str) -> Mapping[str, Any]:
         import httpx

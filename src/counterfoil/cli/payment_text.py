@@ -20,6 +20,8 @@ _STYLES = {
 
 _KIND_STYLES = {"fact": "bold", "request": "cyan", "notice": "magenta", "fee": "green"}
 
+_REFUND_STYLES = {"processed": "bold green", "failed": "bold red"}
+
 FINAL = frozenset({"succeeded", "failed", "canceled"})
 """Where `--watch` stops: nothing more is awaited of the payment."""
 
@@ -53,6 +55,17 @@ def sentence(payment: Mapping[str, Any]) -> "Text":
     action = payment.get("action")
     if payment["status"] == "requires_action" and action:
         line.append(f"\nThe payer has to approve it: {action['url']}", "yellow")
+    return line
+
+
+def refund(one: Mapping[str, Any]) -> "Text":
+    """Return one line that says how a refund stands, and why where it failed."""
+    from rich.text import Text
+
+    style = _REFUND_STYLES.get(one["status"], "cyan")
+    line = Text.assemble((one["status"], style), "  ", money(one), "  ", (one["refund_id"], "dim"))
+    if one.get("failure_reason"):
+        line.append(f"  {one['failure_reason']}")
     return line
 
 
@@ -93,6 +106,7 @@ def fields(payment: Mapping[str, Any]) -> list[tuple[str, "str | Text"]]:
         )
         if payment.get(key)
     )
+    rows.extend(("refund", refund(one)) for one in payment.get("refunds", ()))
     if reason(payment):
         rows.append(("reason", reason(payment)))
         rows.append(("try again", "with another method" if payment.get("can_retry") else "no"))

@@ -34,6 +34,7 @@ class AmountReason(StrEnum):
     TOO_LARGE = "amount_too_large"
     NOT_A_MULTIPLE = "amount_not_a_multiple"
     CURRENCY_NOT_SUPPORTED = "currency_not_supported"
+    CURRENCY_DIFFERS = "currency_differs"
 
 
 class CounterfoilError(Exception):
@@ -71,13 +72,16 @@ class CardDataNotAccepted(Refused):
 
 
 class AmountRefused(Refused):
-    """A well-formed amount that cannot be charged: change the amount or the currency; `reason` says which rule."""
+    """A well-formed amount that cannot be charged, or given back: change the amount or the currency.
+
+    `reason` says which rule.
+    """
 
     reason: AmountReason
 
     def __init__(self, reason: AmountReason, why: str) -> None:
-        unsupported = reason is AmountReason.CURRENCY_NOT_SUPPORTED
-        super().__init__(why, field="currency" if unsupported else "amount")
+        currency = reason in (AmountReason.CURRENCY_NOT_SUPPORTED, AmountReason.CURRENCY_DIFFERS)
+        super().__init__(why, field="currency" if currency else "amount")
         self.reason = reason
 
 

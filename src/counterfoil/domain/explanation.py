@@ -52,6 +52,7 @@ def explain(payment: Payment, sends: Sequence[Sends], now: datetime, *, paused: 
     tried = list(zip(payment.attempts, sends, strict=True))
     ahead = [one for attempt, sent in tried for one in _ahead(payment, attempt, sent, now)]
     ahead += _trying_anew(payment)
+    ahead += _giving_back(payment)
     if paused is not None and payment.next_check_at is not None:
         ahead = [
             Ahead(None, f"Workers send and ask nothing until a person has acted: {paused}. Then what is due is done.")
@@ -62,6 +63,7 @@ def explain(payment: Payment, sends: Sequence[Sends], now: datetime, *, paused: 
             *_wish(payment),
             *_decided(payment),
             *(line for attempt, sent in tried for line in _known(payment, attempt, sent)),
+            *_given_back(payment),
             *_afterwards(payment),
         ),
         unknown=(*_undecided(payment), *(line for attempt in payment.attempts for line in _unknown(attempt))),
@@ -98,6 +100,21 @@ def _decision_ahead(payment: Payment) -> Iterator[Ahead]:
         yield Ahead(payment.decide_by, "If no person has decided by then, it is declined.")
     else:
         yield Ahead(payment.decide_by, "If no fraud check has decided by then, a person is asked.")
+
+
+def _given_back(payment: Payment) -> Iterator[str]:
+    if payment.cancel_requested_at is not None:
+        yield f"It was cancelled {_time(payment.cancel_requested_at)}: {payment.cancel_reason or 'no reason given'}."
+    if payment.amount_refunded:
+        yield f"{Money(payment.amount_refunded, payment.money.currency).format()} of it was given back."
+
+
+def _giving_back(payment: Payment) -> Iterator[Ahead]:
+    if payment.amount_refund_reserved:
+        amount = Money(payment.amount_refund_reserved, payment.money.currency).format()
+        yield Ahead(
+            None, f"{amount} was asked back, and is sent or asked about until the processor says what became of it."
+        )
 
 
 def _known(payment: Payment, attempt: Attempt, sent: Sends) -> Iterator[str]:

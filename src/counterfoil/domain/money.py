@@ -85,8 +85,8 @@ def parse_decimal(text: str, currency: str) -> Money:
 def refuse_if_unchargeable(money: Money) -> None:
     """Raise AmountRefused if Stripe could not charge this much in this currency.
 
-    The rules and their source are those of `counterfoil.domain.currencies`. Refunds are held to the multiple by
-    Stripe too, but to no minimum: they do not come here.
+    The rules and their source are those of `counterfoil.domain.currencies`. Refunds are held to no minimum: they do
+    not come here.
     """
     rules = _rules_of(money.currency)
     if money.amount < rules.minimum:
@@ -95,6 +95,15 @@ def refuse_if_unchargeable(money: Money) -> None:
     if money.amount > rules.maximum:
         largest = Money(rules.maximum, rules.code).format()
         raise AmountRefused(AmountReason.TOO_LARGE, f"the largest charge in {rules.code} is {largest}")
+    refuse_if_not_a_multiple(money)
+
+
+def refuse_if_not_a_multiple(money: Money) -> None:
+    """Raise AmountRefused if Stripe counts this currency in larger steps than it writes it, and this is none of them.
+
+    Refunds are held to this and to no minimum ("Supported currencies").
+    """
+    rules = _rules_of(money.currency)
     if money.amount % rules.multiple:
         why = f"an amount in {rules.code} must be a multiple of {rules.multiple} minor units"
         raise AmountRefused(AmountReason.NOT_A_MULTIPLE, why)

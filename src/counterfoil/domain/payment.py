@@ -85,7 +85,8 @@ class Payment:
     ``stored_method`` says whether the method belongs to a customer at the processor, so that it may be charged again
     without the customer. ``screening`` says that a fraud verdict is awaited, ``reviewing`` that a person's is, until
     ``decide_by``. ``let_go_at`` is when what is held, or waits for its customer, is let go. ``amount_to_capture`` is
-    asked for and not yet heard. What is asked back and not yet given back is ``amount_refund_reserved``.
+    asked for and not yet heard. What is asked back and not yet given back is ``amount_refund_reserved``; what comes in
+    after the order was cancelled goes back at once, as the refund ``cancel_refund_id``.
     """
 
     id: UUID
@@ -115,6 +116,7 @@ class Payment:
     retry_at: datetime | None = None
     cancel_requested_at: datetime | None = None
     cancel_reason: str | None = None
+    cancel_refund_id: UUID | None = None
     disputed: bool = False
     dispute_status: DisputeStatus | None = None
     fee: Money | None = None

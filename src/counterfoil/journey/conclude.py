@@ -17,7 +17,7 @@ from counterfoil.domain.states import AttemptState
 from counterfoil.processors.port import Aftermath, Hint, NotAnEvent, NoticeReader, Silence, Word
 from counterfoil.runtime.alarms import alarm
 from counterfoil.runtime.ids import Ids
-from counterfoil.store import disputes, learning, notices, payments
+from counterfoil.store import disputes, learning, notices, payments, refunds
 from counterfoil.store.notices import NoticeState, Settled, Taken
 from counterfoil.store.pool import RIVALRY, UNREACHABLE, Connection, Pool, unavailable_when_down
 
@@ -35,7 +35,7 @@ _log = structlog.get_logger()
 
 @dataclass(slots=True)
 class _Batch:
-    """What a batch of notices comes to: payments moved, disputes of theirs, and what became of each notice."""
+    """What a batch of notices comes to: payments moved or to be counted again, disputes, and what became of each."""
 
     reader: NoticeReader
     livemode: bool
@@ -43,6 +43,7 @@ class _Batch:
     hinted: set[UUID] = field(default_factory=set)
     docket: Docket = field(default_factory=lambda: Docket({}))
     settled: list[Settled] = field(default_factory=list)
+    recounted: set[UUID] = field(default_factory=set)
 
 
 async def run(pool: Pool, reader: NoticeReader, ids: Ids, now: datetime, *, livemode: bool) -> Counter[NoticeState]:
@@ -77,6 +78,7 @@ async def _conclude(connection: Connection, taken: list[Taken], batch: _Batch, i
     await payments.write(connection, list(batch.moved.values()), ids, now)
     await disputes.put(connection, batch.docket.changed, now)
     await learning.ask_soon(connection, batch.hinted, now)
+    await refunds.look_soon(connection, batch.recounted, now)
     await notices.settle(connection, batch.settled, now)
 
 
@@ -137,6 +139,9 @@ async def _advance(
             batch.settled.append(Settled(notice.id, NoticeState.FOREIGN, Silence.FOREIGN.value))
         elif owner not in held:
             batch.settled.append(_ownerless(notice, now, NoticeState.PARKED, "names a payment that is not here"))
+        elif isinstance(word, Word) and word.refunds:  # whatever it tells, only the charge that we know is asked for
+            batch.recounted.add(owner)
+            batch.settled.append(Settled(notice.id, NoticeState.DONE, "its charge is asked for", owner))
         else:
             so_far = batch.moved.get(owner) or Advance(held[owner].payment)
             if isinstance(word, Aftermath):

@@ -10,6 +10,7 @@ from uuid import UUID
 from counterfoil.domain.money import Money
 from counterfoil.domain.order import Order
 from counterfoil.domain.payment import Dispute
+from counterfoil.domain.refunding import Listing, RefundVerdict, Repayment
 from counterfoil.domain.request import Request
 from counterfoil.domain.verdict import Cause, Verdict
 
@@ -42,13 +43,15 @@ class Word:
     """What a notice says of one of our payments.
 
     ``payment_id`` is what the object's metadata claims. ``verdict`` is None where the event was written in another API
-    version: then it is only a hint that the object is worth asking for.
+    version: then it is only a hint that the object is worth asking for. With ``refunds`` it hints that something was
+    given back, or was not after all.
     """
 
     payment_id: UUID | None
     intent_id: str | None
     charge_id: str | None
     verdict: Verdict | None
+    refunds: bool = False
 
 
 @unique
@@ -148,6 +151,17 @@ class Processor(Protocol):
                 nothing about that one.
             may_send: asked at the last moment before bytes leave; False where the right to send has ended.
         """
+
+    def refund(self, repayment: Repayment) -> Request:
+        """Return the request to give money back."""
+
+    async def send_refund(
+        self, request: Request, *, again: bool, may_send: Callable[[], bool] = always
+    ) -> RefundVerdict:
+        """Send a stored request to give money back and return what was heard; otherwise as `send`."""
+
+    async def refunds_of(self, intent_id: str | None, charge_id: str | None) -> Listing:
+        """Return all refunds of a payment's charge, in one look at it; its name is asked for where it is not known."""
 
     async def look_up(self, intent_id: str) -> Verdict:
         """Ask how a payment stands, by the processor's own name for it."""

@@ -6,6 +6,7 @@ from typing import Final
 import structlog
 
 from counterfoil.domain.errors import Misconfigured
+from counterfoil.domain.refunding import Listing, RefundVerdict
 from counterfoil.domain.verdict import Verdict
 from counterfoil.journey import reconcile
 from counterfoil.processors.port import Processor
@@ -33,7 +34,7 @@ class Pausing:
     def __init__(self, world: World, processor: Processor) -> None:
         self._world, self._processor = world, processor
 
-    async def note(self, verdict: Verdict) -> None:
+    async def note(self, verdict: Verdict | RefundVerdict | Listing) -> None:
         """Begin the pause where a verdict says that our key is refused, and it is refused altogether.
 
         A 403 may be about one object only; that payment goes on by itself, and its alarm was raised.

@@ -80,6 +80,18 @@ PARKED_EFFECTS: Final = Gauge(
     "Effects that wait for a person.",
     registry=REGISTRY,
 )
+OPEN_REFUNDS: Final = Gauge(
+    "counterfoil_open_refunds",
+    "Refunds that are not given back yet.",
+    ["state"],
+    registry=REGISTRY,
+)
+OLDEST_REFUND_SECONDS: Final = Gauge(
+    "counterfoil_oldest_open_refund_seconds",
+    "Age of the oldest refund that is not given back yet.",
+    ["state"],
+    registry=REGISTRY,
+)
 ALARMS: Final = Counter(
     "counterfoil_alarms",
     "What a person must look at, by where it was noticed.",

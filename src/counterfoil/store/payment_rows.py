@@ -107,6 +107,7 @@ def held(record: Row, attempts: Sequence[Row]) -> Held:
         retry_at=record["retry_at"],
         cancel_requested_at=record["cancel_requested_at"],
         cancel_reason=record["cancel_reason"],
+        cancel_refund_id=record["cancel_refund_id"],
         disputed=record["disputed"],
         dispute_status=DisputeStatus(record["dispute_status"]) if record["dispute_status"] else None,
         fee=Money(record["fee"], record["fee_currency"]) if record["fee"] is not None else None,
@@ -214,6 +215,7 @@ def payment_row(payment: Payment) -> tuple[Any, ...]:
         payment.fee.currency if payment.fee else None,
         payment.checks,
         payment.next_check_at,
+        payment.cancel_refund_id,
     )
 
 

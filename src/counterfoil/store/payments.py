@@ -7,13 +7,15 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+from counterfoil.domain.facts import FactName
 from counterfoil.domain.money import Money
 from counterfoil.domain.order import Mandate, Order
-from counterfoil.domain.payment import Advance, CaptureMethod, Payment
+from counterfoil.domain.payment import Advance, CaptureMethod, Payment, Refund
+from counterfoil.domain.refunding import Course
 from counterfoil.domain.request import Request
 from counterfoil.domain.schedule import KEY_LIFE, LEARN_AFTER
 from counterfoil.runtime.ids import Ids
-from counterfoil.store import effects, queries
+from counterfoil.store import effects, queries, refunds
 from counterfoil.store.payment_rows import (
     Arrival,
     Claim,
@@ -266,6 +268,7 @@ async def write(
     """Write payments that moved, one write for each, in one statement: state, attempts, facts, outbox.
 
     What follows from a payment's end begins here too, for there is no other way to an end.
+    A refund that is announced is made here: its row is the request to the processor, the fact its announcement.
 
     Args:
         connection: in the transaction that locked the payments.
@@ -286,12 +289,18 @@ async def write(
     facts = [fact_row(fact, ids) for advance in advances for fact in advance.facts]
     await connection.execute(
         _SQL.write_payments,
-        *columns(payments, 23),
+        *columns(payments, 24),
         *columns(attempts, 17),
         *columns(facts, 9),
         now,
         now + LEARN_AFTER[0],
     )
+    announced = [fact for advance in advances for fact in advance.facts if fact.name is FactName.REFUND_REQUESTED]
+    asked = [
+        (fact.payment.id, Course(fact.about, next_check_at=now)) for fact in announced if isinstance(fact.about, Refund)
+    ]
+    if asked:
+        await refunds.insert(connection, asked, now)
 
 
 async def _held(connection: Connection, query: str, payment_ids: Iterable[UUID]) -> dict[UUID, Held]:

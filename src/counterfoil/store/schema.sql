@@ -61,6 +61,8 @@ CREATE TABLE payments (
     fee_reference          text,                   -- what the processor calls the answer that told it
     learn_at               timestamptz,            -- when the processor is asked for what is known late
     learn_tries            integer     NOT NULL DEFAULT 0,
+    refunds_due_at         timestamptz,            -- when its charge's refunds are to be asked for; NULL while nothing hints
+    cancel_refund_id       uuid,                   -- what the refund of a success after its order's cancellation will be called
 
     CONSTRAINT payments_amount_is_positive CHECK (amount > 0),
     CONSTRAINT payments_currency_is_iso CHECK (currency ~ '^[A-Z]{3}$'),
@@ -97,6 +99,8 @@ CREATE INDEX payments_due ON payments (next_check_at) WHERE next_check_at IS NOT
 CREATE INDEX payments_screened ON payments (decide_by) WHERE screening;
 CREATE INDEX payments_reviewed ON payments (id) WHERE reviewing;
 CREATE INDEX payments_to_learn_of ON payments (learn_at) WHERE learn_at IS NOT NULL;
+-- A hint that comes before the money, or to a payment that never gets any, waits outside of this index.
+CREATE INDEX payments_refunds_due ON payments (refunds_due_at) WHERE refunds_due_at IS NOT NULL AND state = 'succeeded';
 
 
 -- ── Attempts ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -319,8 +323,8 @@ CREATE TABLE quarantine (
 
 
 -- ── Refunds ────────────────────────────────────────────────────────────────────────────────────────────────────────────
--- One row for each refund, ours or made elsewhere, with its key and request on record before they leave. What is asked for is
--- reserved on the payment's row, under its lock, before anything is sent.
+-- One row for each refund, ours or made elsewhere. What is asked for is reserved on the payment's row, under its lock; key and
+-- request are on record before they leave. What was made elsewhere has neither, and is only looked at.
 
 CREATE TABLE refunds (
     id               uuid        PRIMARY KEY,
@@ -346,6 +350,8 @@ CREATE TABLE refunds (
     next_check_at    timestamptz,
     created_at       timestamptz NOT NULL,
     updated_at       timestamptz NOT NULL,
+    fingerprint      bytea,                 -- of what must be the same when the same request key comes again
+    may_appear_until timestamptz,           -- until then the processor may still do what it was asked
 
     CONSTRAINT refunds_amount_is_positive CHECK (amount > 0),
     CONSTRAINT refunds_state_is_known CHECK (state IN ('requested', 'pending', 'processed', 'failed')),
@@ -401,10 +407,13 @@ CREATE TABLE fraud_checks (
 );
 
 CREATE TABLE order_cancellations (
-    order_id    text        PRIMARY KEY,
-    reason      text        NOT NULL,
-    received_at timestamptz NOT NULL
+    order_id     text        PRIMARY KEY,
+    reason       text        NOT NULL,
+    received_at  timestamptz NOT NULL,
+    cancelled_at timestamptz           -- as the order's owner says
 );
+
+CREATE INDEX order_cancellations_by_time ON order_cancellations (received_at);
 
 
 -- ── Effects ────────────────────────────────────────────────────────────────────────────────────────────────────────────

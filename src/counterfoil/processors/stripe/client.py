@@ -15,11 +15,13 @@ import stripe
 
 from counterfoil.domain.errors import InvalidRequest, MethodRefused, Unavailable
 from counterfoil.domain.order import Order
+from counterfoil.domain.refunding import Listing, RefundHappening, RefundVerdict, Repayment
 from counterfoil.domain.request import Request
 from counterfoil.domain.states import AttemptHappening
 from counterfoil.domain.verdict import Cause, Settling, Source, Verdict
 from counterfoil.processors.port import Learned, always
 from counterfoil.processors.stripe import aftermath, charges, notices, requests, verdicts
+from counterfoil.processors.stripe import refunds as stripe_refunds
 from counterfoil.processors.stripe.requests import Call
 
 TIMEOUT_SECONDS: Final = 30
@@ -190,6 +192,52 @@ class StripeProcessor:
         told = found.outcome not in (AttemptHappening.UNKNOWN, AttemptHappening.DECLINED)
         return replace(found, alarm=verdict.alarm or found.alarm, refused=verdict.refused) if told else verdict
 
+    def refund(self, repayment: Repayment) -> Request:
+        """Return the request to give money back."""
+        return requests.refund(repayment)
+
+    async def send_refund(
+        self, request: Request, *, again: bool, may_send: Callable[[], bool] = always
+    ) -> RefundVerdict:
+        """Send a stored request to give money back and return what was heard; as `send` does.
+
+        Where sending again could tell nothing more, the refunds there are tell whether ours is among them.
+        """
+        call = requests.call_of(request)
+        async with self._slots:
+            if not may_send():
+                return RefundVerdict(RefundHappening.UNKNOWN, Cause(Source.ANSWER, "not sent"), executed=again)
+            try:
+                refund = await self._client.refunds.create_async(
+                    call.parameters,  # type: ignore[arg-type]  # its TypedDict, as stored
+                    {"idempotency_key": request.key},
+                )
+            except Exception as error:  # noqa: BLE001 - after the first byte, whatever is no explicit answer is unknown
+                verdict = _refund_verdict_of(error, again=again)
+            else:
+                return _read_refund(refund, _cause(Source.ANSWER, refund))
+        return verdict if verdict.settling is not Settling.ASK else await self._found_refund(call, verdict)
+
+    async def refunds_of(self, intent_id: str | None, charge_id: str | None) -> Listing:
+        """Return all refunds of a charge, in one look at it; only where there are many, its list is read as well."""
+        try:
+            async with self._slots:
+                name = charge_id or (await self._client.payment_intents.retrieve_async(str(intent_id))).latest_charge
+                charge = await self._client.charges.retrieve_async(str(name), {"expand": ["refunds"]})
+            first = charge.refunds
+            if first is None or first.has_more:
+                refunds = await self.all_refunds({"charge": charge.id})
+            else:
+                refunds = first.data
+        except Exception as error:  # noqa: BLE001 - a look that fails for whatever reason has told us nothing
+            told = _nothing_told(error)
+            return Listing(told.cause, key_refused=told.key_refused, alarm=told.alarm)
+        cause = _cause(Source.LOOK_UP, charge)
+        try:
+            return stripe_refunds.listed(charge, refunds, cause)
+        except UNREADABLE as error:
+            return Listing(cause, alarm=f"Stripe's refunds cannot be read ({type(error).__name__})")
+
     async def look_up(self, intent_id: str) -> Verdict:
         """Ask how a payment stands, by its intent or by the charge that it goes by."""
         found: stripe.PaymentIntent | stripe.Charge
@@ -276,6 +324,34 @@ class StripeProcessor:
                 return verdicts.of_silence(cause)
             parameters["starting_after"] = last
 
+    async def _found_refund(self, call: Call, verdict: RefundVerdict) -> RefundVerdict:
+        """Return what the refunds of a charge tell of the one that a call asks for; the verdict, where they do not."""
+        charged = {name: value for name, value in call.parameters.items() if name in {"charge", "payment_intent"}}
+        try:
+            refunds = await self.all_refunds(charged)
+        except Exception:  # noqa: BLE001 - a listing that is not complete proves nothing
+            return verdict
+        ours = stripe_refunds.ours(refunds, call.parameters["metadata"]["refund_id"])
+        if ours is not None:
+            return _read_refund(ours, replace(verdict.cause, source=Source.LOOK_UP))
+        if verdict.failure_reason is not None:  # it was refused because of another one
+            return replace(verdict, outcome=RefundHappening.FAILED)
+        return verdict
+
+    async def all_refunds(self, charged: Mapping[str, str]) -> list[stripe.Refund]:
+        """Return all refunds of a charge or of a PaymentIntent, page by page; raises whatever keeps it from the end."""
+        parameters: dict[str, Any] = {**charged, "limit": LISTED_AT_ONCE}
+        found: list[stripe.Refund] = []
+        while True:
+            async with self._slots:
+                page = await self._client.refunds.list_async(parameters)  # type: ignore[arg-type]  # as above
+            found += page.data
+            if not page.has_more or not page.data:
+                return found
+            if page.data[-1].id == parameters.get("starting_after"):
+                raise ValueError("a list that goes on and does not get on is not complete")
+            parameters["starting_after"] = page.data[-1].id
+
     async def _do(  # noqa: PLR0911  one for each call that we make
         self, call: Call, key: str
     ) -> stripe.PaymentIntent | stripe.Charge | stripe.Refund:
@@ -327,6 +403,29 @@ _READERS: Final[Mapping[str, Callable[[Any, Cause], Verdict]]] = {
     requests.RELEASE: charges.of_release,
 }
 """How the answers of the older API's calls are read; those of others are intents."""
+
+
+UNREADABLE: Final = (AssertionError, AttributeError, KeyError, OverflowError, TypeError, ValueError, InvalidRequest)
+"""What reading raises where an object is not what Stripe documents."""
+
+
+def _read_refund(refund: Mapping[str, Any], cause: Cause) -> RefundVerdict:
+    try:
+        return stripe_refunds.of_refund(refund, cause)
+    except UNREADABLE as error:
+        alarm = f"Stripe's answer cannot be read ({type(error).__name__})"
+        return RefundVerdict(RefundHappening.UNKNOWN, cause, settling=Settling.ASK, alarm=alarm)
+
+
+def _refund_verdict_of(error: Exception, *, again: bool) -> RefundVerdict:
+    """Return what an exception of the SDK, or of the transport beneath it, means for a refund."""
+    cause = Cause(Source.ANSWER, _request_id(error))
+    if isinstance(error.__cause__, aiohttp.ClientConnectorError):
+        return RefundVerdict(RefundHappening.UNKNOWN, cause, settling=Settling.RETRY, executed=again)
+    if not isinstance(error, stripe.StripeError) or error.http_status is None:
+        return RefundVerdict(RefundHappening.UNKNOWN, cause)
+    may_retry = str((error.headers or {}).get("stripe-should-retry")).lower() != "false"
+    return stripe_refunds.of_refusal(error.http_status, _error_of(error), cause, again=again, may_retry=may_retry)
 
 
 def _read(reading: Callable[[], Verdict], cause: Cause) -> Verdict:

@@ -51,6 +51,12 @@ DISPUTE_EVENTS: Final = frozenset(
 BOOKING_EVENT: Final = "charge.updated"
 """Among what it may tell is that the charge has its balance transaction now, which is often missing at success."""
 
+REFUND_EVENTS: Final = frozenset(
+    {"charge.refunded", "charge.refund.updated", "refund.created", "refund.updated", "refund.failed"},
+)
+"""Events that hint at news of a charge's refunds. What they tell may be old, and their totals count what Stripe let go
+of a hold, so the charge is asked for."""
+
 
 def identify(body: bytes) -> Identity:
     """Return which event these bytes bring.
@@ -88,6 +94,8 @@ def read(body: bytes) -> Word | Aftermath | Silence:
     except NotDecodable as error:
         raise NotAnEvent(str(error)) from None
     kind = event.get("type")
+    if kind in REFUND_EVENTS:
+        return _hint_at_refunds(_object(event))
     if kind in INTENT_EVENTS or kind in CHARGE_EVENTS:
         return _of_attempt(event)
     if kind in DISPUTE_EVENTS:
@@ -146,6 +154,16 @@ def _of_booking(event: Mapping[str, Any]) -> Aftermath | Silence:
     if payment_id is None and intent_id is None:
         return Silence.FOREIGN
     return Aftermath(payment_id, intent_id, charge_id, Hint.BOOKED, Cause(Source.NOTICE, _text(event, "id")))
+
+
+def _hint_at_refunds(thing: Mapping[str, Any]) -> Word | Silence:
+    """Return whose refunds an event is about: its object is the refund, or the charge itself."""
+    named = thing.get("charge" if thing.get("object") == "refund" else "id")
+    charge_id, intent_id = (one if isinstance(one, str) else None for one in (named, thing.get("payment_intent")))
+    payment_id = payment_id_of(thing)
+    if (payment_id, intent_id, charge_id) == (None, None, None):
+        return Silence.FOREIGN
+    return Word(payment_id, intent_id, charge_id, None, refunds=True)
 
 
 def payment_id_of(thing: Mapping[str, Any]) -> UUID | None:

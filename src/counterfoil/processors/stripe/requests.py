@@ -15,6 +15,7 @@ from uuid import UUID
 from counterfoil.domain.errors import MethodRefused
 from counterfoil.domain.order import Mandate, Order
 from counterfoil.domain.payment import CaptureMethod
+from counterfoil.domain.refunding import Repayment
 from counterfoil.domain.request import Request
 from counterfoil.domain.schedule import MOST_NUMBERED
 
@@ -53,6 +54,13 @@ _HASHED: Final = "sha256:"
 _APPENDED: Final = re.compile(r":(\d{1,2}|capture:\d{1,2}|cancel:\d{1,2}|refund:.*)\Z", re.DOTALL)
 """What we append to an event's key, and MOST_NUMBERED keeps so short. An event id that ends like this would share its
 keys with another event's."""
+
+
+STRIPES_REASONS: Final = frozenset({"duplicate", "fraudulent", "requested_by_customer"})
+"""What Stripe takes as the reason of a refund ("Create a refund"); any other stays with us."""
+
+_REASONS: Final = {"CUSTOMER_REQUESTED": "requested_by_customer"}
+"""A cancelled order's reason in Stripe's words. FRAUD is not among them: Stripe would block card and address."""
 
 
 def create_and_confirm(payment_id: UUID, order: Order, kind: str, return_url: str | None, number: int = 1) -> Request:
@@ -112,6 +120,26 @@ def capture(intent_id: str, event_id: str, number: int, amount: int) -> Request:
     assert number <= MOST_NUMBERED
     said = {"call": "capture", "intent": intent_id, "parameters": {"amount_to_capture": amount}}
     return Request(f"{key_for(event_id)}:capture:{number}", _canonical(said))
+
+
+def refund(repayment: Repayment) -> Request:
+    """Return the request that gives back what the payment's charge took, or its PaymentIntent where that is unknown."""
+    assert repayment.charge_id or repayment.intent_id, "what was paid has a name at Stripe"
+    parameters: dict[str, Any] = {
+        **({"charge": repayment.charge_id} if repayment.charge_id else {"payment_intent": repayment.intent_id}),
+        "amount": repayment.amount,
+        "metadata": {
+            "payment_id": str(repayment.payment_id),
+            "order_id": repayment.order_id,
+            "event_id": repayment.event_id,
+            "refund_id": str(repayment.refund_id),
+        },
+    }
+    reason = _REASONS.get(repayment.reason or "", repayment.reason)
+    if reason in STRIPES_REASONS:
+        parameters["reason"] = reason
+    key = f"{key_for(repayment.event_id)}:refund:{repayment.refund_id}"
+    return Request(key, _canonical({"call": "refund", "parameters": parameters}))
 
 
 def key_for(event_id: str) -> str:

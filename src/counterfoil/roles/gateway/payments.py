@@ -1,6 +1,6 @@
 """The routes that show payments."""
 
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 from fastapi import Depends, FastAPI, Query, Response
@@ -12,7 +12,7 @@ from counterfoil.messages.field_types import ExternalId
 from counterfoil.roles.gateway import shapes
 from counterfoil.roles.gateway.routing import Gateway, admit, json_answer, payment_id_of
 from counterfoil.roles.pausing import LEFT_AFTER
-from counterfoil.store import pauses, payments, reading
+from counterfoil.store import pauses, payments, reading, refunds
 from counterfoil.store.pool import unavailable_when_down
 from counterfoil.store.reading import PaymentView, Wanted
 from counterfoil.store.tokens import Scope
@@ -46,8 +46,8 @@ def mount(app: FastAPI, gateway: Gateway) -> None:
 
     @app.get("/payments/{payment_id}", dependencies=may_read)
     async def payment(payment_id: str) -> Response:
-        """Show a payment as it stands."""
-        return json_answer(shapes.payment(await _payment(gateway, payment_id)))
+        """Show a payment as it stands, with its refunds."""
+        return json_answer(await _shown(gateway, await _payment(gateway, payment_id)))
 
     @app.get("/payments/{payment_id}/timeline", dependencies=may_read)
     async def timeline(payment_id: str) -> Response:
@@ -80,7 +80,13 @@ def mount(app: FastAPI, gateway: Gateway) -> None:
             view = await reading.payment_of_order(gateway.world.pool, order_id)
         if view is None:
             raise NotFound("payment")
-        return json_answer(shapes.payment(view))
+        return json_answer(await _shown(gateway, view))
+
+
+async def _shown(gateway: Gateway, view: PaymentView) -> dict[str, Any]:
+    async with unavailable_when_down():
+        found = await refunds.views_of_payments(gateway.world.pool, [view.id])
+    return shapes.payment(view) | {"refunds": [shapes.refund(one) for one in found]}
 
 
 async def _payment(gateway: Gateway, payment_id: str) -> PaymentView:

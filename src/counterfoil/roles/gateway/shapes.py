@@ -12,6 +12,7 @@ from counterfoil.domain.verdict import FailureReason, Source
 from counterfoil.messages.payment_failed import REASONS
 from counterfoil.store.effects import EffectView
 from counterfoil.store.reading import AttemptView, Entry, PaymentView, PublishedFact
+from counterfoil.store.refunds import RefundView
 
 
 def status_of(payment: Payment) -> int:
@@ -88,6 +89,22 @@ def payment(view: PaymentView) -> dict[str, Any]:
         reason = FailureReason(last.decline_reason)
         body |= _failure(reason, last.decline_code, last.decline_message, can_retry=bool(last.decline_can_retry))
     return body
+
+
+def refund(view: RefundView) -> dict[str, Any]:
+    """Return a refund as ``GET /refunds/{id}`` shows it."""
+    return {
+        "refund_id": str(view.id),
+        "payment_id": str(view.payment_id),
+        "amount": view.amount,
+        "currency": view.currency,
+        "status": view.state,
+        "reason": view.reason,
+        "failure_reason": view.failure_reason,
+        "processor_reference": view.processor_id,
+        "created_at": view.created_at,
+        "updated_at": view.updated_at,
+    }
 
 
 def explanation(payment: Payment, explained: Explanation) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from counterfoil.roles.worker.captures import Captures
 from counterfoil.roles.worker.effects import Effects, ParkedEffects, post_of
 from counterfoil.roles.worker.late_facts import LateFacts
 from counterfoil.roles.worker.readings import Measures, Notices
+from counterfoil.roles.worker.refunds import Recounts, Refunds, WaitingRefunds
 from counterfoil.roles.worker.retries import Retries
 from counterfoil.roles.worker.screening import Reviews
 from counterfoil.roles.world import World, open_world, owner_name
@@ -66,6 +67,9 @@ async def run(settings: Settings, shutdown: Shutdown) -> None:
             Measures(bench),
             Effects(bench, post_of(settings)),
             ParkedEffects(bench),
+            Refunds(bench),
+            Recounts(bench),
+            WaitingRefunds(bench),
         ]
         checks = probes.application([database_check(world), bench.pausing.check()], REGISTRY, shutdown)
         url = settings.database_url.reveal()

@@ -18,6 +18,8 @@ ALTER TABLE payments
     ADD COLUMN fee_reference     text,
     ADD COLUMN learn_at          timestamptz,
     ADD COLUMN learn_tries       integer NOT NULL DEFAULT 0,
+    ADD COLUMN refunds_due_at    timestamptz,
+    ADD COLUMN cancel_refund_id  uuid,
     ADD CONSTRAINT payments_screening_mode_is_known CHECK (
         screening_mode IN ('none', 'before_charge', 'before_capture')),
     ADD CONSTRAINT payments_fraud_decision_is_known CHECK (fraud_decision IN ('APPROVED', 'DECLINED')),
@@ -27,6 +29,7 @@ ALTER TABLE payments
 CREATE INDEX payments_screened ON payments (decide_by) WHERE screening;
 CREATE INDEX payments_reviewed ON payments (id) WHERE reviewing;
 CREATE INDEX payments_to_learn_of ON payments (learn_at) WHERE learn_at IS NOT NULL;
+CREATE INDEX payments_refunds_due ON payments (refunds_due_at) WHERE refunds_due_at IS NOT NULL AND state = 'succeeded';
 
 UPDATE payments SET let_go_at = created_at + interval '24 hours' WHERE state = 'requires_action';
 
@@ -61,6 +64,8 @@ CREATE TABLE refunds (
     next_check_at    timestamptz,
     created_at       timestamptz NOT NULL,
     updated_at       timestamptz NOT NULL,
+    fingerprint      bytea,
+    may_appear_until timestamptz,
 
     CONSTRAINT refunds_amount_is_positive CHECK (amount > 0),
     CONSTRAINT refunds_state_is_known CHECK (state IN ('requested', 'pending', 'processed', 'failed')),
@@ -107,10 +112,13 @@ CREATE TABLE fraud_checks (
 );
 
 CREATE TABLE order_cancellations (
-    order_id    text        PRIMARY KEY,
-    reason      text        NOT NULL,
-    received_at timestamptz NOT NULL
+    order_id     text        PRIMARY KEY,
+    reason       text        NOT NULL,
+    received_at  timestamptz NOT NULL,
+    cancelled_at timestamptz
 );
+
+CREATE INDEX order_cancellations_by_time ON order_cancellations (received_at);
 
 CREATE TABLE effects (
     payment_id       uuid        NOT NULL REFERENCES payments (id),

@@ -61,7 +61,7 @@ SELECT order_id, id FROM payments WHERE order_id = ANY($1::text[]) AND owns_orde
 SELECT id, event_id, order_id, customer_id, amount, currency, capture_method, off_session, stored_method, created_at, state,
        version, intent_id, amount_captured, amount_refunded, amount_refund_reserved, screening, screening_mode,
        fraud_decision, reviewing, decide_by, hold_ends_at, let_go_at, amount_to_capture, retry_at, cancel_requested_at,
-       cancel_reason, disputed, dispute_status, fee, fee_currency, checks, next_check_at
+       cancel_reason, cancel_refund_id, disputed, dispute_status, fee, fee_currency, checks, next_check_at
   FROM payments WHERE id = ANY($1::uuid[]) ORDER BY id;
 
 -- name: lock_payments
@@ -69,7 +69,7 @@ SELECT id, event_id, order_id, customer_id, amount, currency, capture_method, of
 SELECT id, event_id, order_id, customer_id, amount, currency, capture_method, off_session, stored_method, created_at, state,
        version, intent_id, amount_captured, amount_refunded, amount_refund_reserved, screening, screening_mode,
        fraud_decision, reviewing, decide_by, hold_ends_at, let_go_at, amount_to_capture, retry_at, cancel_requested_at,
-       cancel_reason, disputed, dispute_status, fee, fee_currency, checks, next_check_at
+       cancel_reason, cancel_refund_id, disputed, dispute_status, fee, fee_currency, checks, next_check_at
   FROM payments WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE;
 
 -- name: attempts_of
@@ -198,7 +198,7 @@ RETURNING a.payment_id, a.number, a.fence;
 
 -- name: write_payments
 -- One write for each payment that moved: its row, its attempts, its new facts and their place in the outbox.
--- The payments' rows are locked already. Arrays $1–$23 are payments, $24–$40 attempts, $41–$49 facts, $50 the time, $51 when
+-- The payments' rows are locked already. Arrays $1–$24 are payments, $25–$41 attempts, $42–$50 facts, $51 the time, $52 when
 -- what is known late of those that succeed by this is asked for.
 WITH moved AS (
     UPDATE payments AS p
@@ -207,18 +207,19 @@ WITH moved AS (
            screening = t.screening, fraud_decision = t.fraud_decision, reviewing = t.reviewing, decide_by = t.decide_by,
            hold_ends_at = t.hold_ends_at, let_go_at = t.let_go_at,
            amount_to_capture = t.amount_to_capture, retry_at = t.retry_at,
-           cancel_requested_at = t.cancel_requested_at, cancel_reason = t.cancel_reason, disputed = t.disputed,
+           cancel_requested_at = t.cancel_requested_at, cancel_reason = t.cancel_reason,
+           cancel_refund_id = t.cancel_refund_id, disputed = t.disputed,
            dispute_status = t.dispute_status, fee = t.fee, fee_currency = t.fee_currency, checks = t.checks,
-           next_check_at = t.next_check_at, updated_at = $50::timestamptz,
-           learn_at = CASE WHEN t.state = 'succeeded' AND p.state <> 'succeeded' THEN $51::timestamptz ELSE p.learn_at END,
+           next_check_at = t.next_check_at, updated_at = $51::timestamptz,
+           learn_at = CASE WHEN t.state = 'succeeded' AND p.state <> 'succeeded' THEN $52::timestamptz ELSE p.learn_at END,
            owns_order = p.owns_order AND t.state NOT IN ('failed', 'canceled')
       FROM unnest($1::uuid[], $2::text[], $3::int[], $4::text[], $5::bigint[], $6::bigint[], $7::bigint[],
                   $8::boolean[], $9::text[], $10::boolean[], $11::timestamptz[], $12::timestamptz[], $13::timestamptz[], $14::bigint[],
                   $15::timestamptz[], $16::timestamptz[], $17::text[], $18::boolean[], $19::text[], $20::bigint[],
-                  $21::text[], $22::int[], $23::timestamptz[])
+                  $21::text[], $22::int[], $23::timestamptz[], $24::uuid[])
            AS t(id, state, version, intent_id, amount_captured, amount_refunded, amount_refund_reserved, screening,
                 fraud_decision, reviewing, decide_by, hold_ends_at, let_go_at, amount_to_capture, retry_at, cancel_requested_at,
-                cancel_reason, disputed, dispute_status, fee, fee_currency, checks, next_check_at)
+                cancel_reason, disputed, dispute_status, fee, fee_currency, checks, next_check_at, cancel_refund_id)
      WHERE p.id = t.id
 ), tried AS (
     UPDATE attempts AS a
@@ -229,9 +230,9 @@ WITH moved AS (
            expired_at = t.expired_at,
            claimed_by = CASE WHEN t.released THEN NULL ELSE a.claimed_by END,
            claim_expires_at = CASE WHEN t.released THEN NULL ELSE a.claim_expires_at END
-      FROM unnest($24::uuid[], $25::int[], $26::text[], $27::text[], $28::text[], $29::text[], $30::text[],
-                  $31::boolean[], $32::text[], $33::timestamptz[], $34::boolean[], $35::timestamptz[],
-                  $36::timestamptz[], $37::text[], $38::timestamptz[], $39::timestamptz[], $40::boolean[])
+      FROM unnest($25::uuid[], $26::int[], $27::text[], $28::text[], $29::text[], $30::text[], $31::text[],
+                  $32::boolean[], $33::text[], $34::timestamptz[], $35::boolean[], $36::timestamptz[],
+                  $37::timestamptz[], $38::text[], $39::timestamptz[], $40::timestamptz[], $41::boolean[])
            AS t(payment_id, number, state, charge_id, decline_reason, decline_code, decline_message,
                 decline_can_retry, action_url, action_expires_at, exposed, unknown_since, absent_since, settling,
                 may_appear_until, expired_at, released)
@@ -240,8 +241,8 @@ WITH moved AS (
     INSERT INTO facts (
         payment_id, version, id, name, schema_version, body, cause_source, cause_reference, occurred_at)
     SELECT payment_id, version, id, name, schema_version, body::jsonb, cause_source, cause_reference, occurred_at
-      FROM unnest($41::uuid[], $42::int[], $43::uuid[], $44::text[], $45::text[], $46::text[], $47::text[],
-                  $48::text[], $49::timestamptz[])
+      FROM unnest($42::uuid[], $43::int[], $44::uuid[], $45::text[], $46::text[], $47::text[], $48::text[],
+                  $49::text[], $50::timestamptz[])
            AS t(payment_id, version, id, name, schema_version, body, cause_source, cause_reference, occurred_at)
 )
-INSERT INTO outbox (payment_id, version) SELECT * FROM unnest($41::uuid[], $42::int[]);
+INSERT INTO outbox (payment_id, version) SELECT * FROM unnest($42::uuid[], $43::int[]);

@@ -54,6 +54,9 @@ SELECT at, kind, name, sequence, reference, source FROM (
            idempotency_key AS reference, NULL AS source, 0 AS rank
       FROM attempts WHERE payment_id = $1 AND first_sent_at IS NOT NULL
     UNION ALL
+    SELECT first_sent_at, 'request', 'refund', row_number() OVER (ORDER BY created_at, id), idempotency_key, NULL, 0
+      FROM refunds WHERE payment_id = $1 AND first_sent_at IS NOT NULL
+    UNION ALL
     SELECT received_at, 'notice', type, deliveries, event_id, state, 3 FROM notices WHERE payment_id = $1
     UNION ALL
     SELECT received_at, 'check', CASE source WHEN 'review' THEN 'review ' ELSE 'fraud check ' END || lower(decision), 1,
