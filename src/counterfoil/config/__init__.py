@@ -5,36 +5,21 @@ setting that is silently ignored is found only when it was needed. Standard libr
 command line imports this module.
 """
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from ipaddress import ip_address
 from os import environ as _environ
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from counterfoil.config import values
+from counterfoil.config.values import STRIPE_API_VERSION as STRIPE_API_VERSION
 from counterfoil.domain.errors import Misconfigured
 from counterfoil.runtime.secret import Secret
 
-STRIPE_API_VERSION = "2024-06-20"
-"""The only version spoken: event and object shapes are read as this version has them."""
-
-WEBHOOK_SECRETS_MAX = 3
-"""Old, current and next: all that a rotation needs. Each costs one HMAC per delivery."""
-
 _OURS = ("COUNTERFOIL_", "STRIPE_")
-_PORT_MAX = 65535
-_RISK_MAX = 100
-_UNITS = {"s": timedelta(seconds=1), "min": timedelta(minutes=1), "h": timedelta(hours=1)}
-_DURATION_MAX = timedelta(hours=24)
-_LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
-
-_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
-_ADDRESS = rf"{_ATOM}(?:\.{_ATOM})*@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*"
-_SENDER = re.compile(rf'{_ADDRESS}|[^<>"\x00-\x1f\x7f]*<{_ADDRESS}>')
 
 
 class Role(StrEnum):
@@ -267,177 +252,39 @@ def _without_others_secrets(settings: Settings, role: Role | None) -> Settings:
     return Settings(**values)
 
 
-def _one_of(choices: type[StrEnum]) -> Callable[[str], object]:
-    def parse(text: str) -> object:
-        try:
-            return choices(text)
-        except ValueError:
-            raise ValueError(f"must be one of: {', '.join(choices)}") from None
-
-    return parse
-
-
-def _port(text: str) -> int:
-    if not re.fullmatch(r"[0-9]{1,5}", text) or not 1 <= int(text) <= _PORT_MAX:
-        raise ValueError("must be a port, 1 to 65535")
-    return int(text)
-
-
-def _duration(text: str) -> timedelta:
-    found = re.fullmatch(r"([0-9]{1,5}) ?(s|min|h)", text)
-    if not found:
-        raise ValueError("must be a number and its unit: s, min or h")
-    duration = int(found[1]) * _UNITS[found[2]]
-    if not timedelta(seconds=1) <= duration <= _DURATION_MAX:
-        raise ValueError("must be at least 1 s and at most 24 h")
-    return duration
-
-
-def _risk_score(text: str) -> int:
-    if not re.fullmatch(r"[0-9]{1,3}", text) or not 1 <= int(text) <= _RISK_MAX:
-        raise ValueError("must be a whole number, 1 to 100")
-    return int(text)
-
-
-def _host(text: str) -> str:
-    try:
-        return str(ip_address(text))
-    except ValueError:
-        raise ValueError("must be an IP address") from None
-
-
-def _hosts(text: str) -> tuple[str, ...]:
-    hosts = tuple(host.strip().lower() for host in text.split(","))
-    if not all(re.fullmatch(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?|\[[0-9a-f:.]+\]", host) for host in hosts):
-        raise ValueError("must be host names with commas between them, without ports")
-    return hosts
-
-
-def _url(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or not _is_plain(text):
-        raise ValueError("must be an address that starts with http:// or https://")
-    if parts.port == 0:  # reading it also raises ValueError for what is no port
-        raise ValueError("must not have the port 0")
-    if parts.username is not None or parts.password is not None:
-        raise ValueError("must not hold a user name or password")
-    return text.rstrip("/")
-
-
-def _secure_url(text: str) -> str:
-    url = _url(text)
-    if urlsplit(url).scheme == "http" and urlsplit(url).hostname not in _LOOPBACK_HOSTS:
-        raise ValueError("must start with https:// unless it is on this machine")
-    return url
-
-
-def _database_url(text: str) -> Secret:
-    parts = urlsplit(text)
-    if parts.scheme not in {"postgresql", "postgres"} or not _is_plain(text):
-        raise ValueError("must be an address that starts with postgresql://")
-    sslmode = parse_qs(parts.query).get("sslmode", ["prefer"])[-1]
-    if sslmode not in {"disable", "allow", "prefer", "require", "verify-ca", "verify-full"}:
-        raise ValueError("has an sslmode that PostgreSQL does not know")
-    return Secret(text)
-
-
-def _masked_url(text: str) -> str:
-    return re.sub(r"(?<=password=)[^&]*", "…", re.sub(r"://([^:/?#@]*):.*@", r"://\1:…@", text))
-
-
-def _smtp_url(text: str) -> Secret:
-    parts = urlsplit(text)
-    if parts.scheme not in {"smtp", "smtp+starttls", "smtps"} or not parts.hostname or not _is_plain(text):
-        raise ValueError("must be an address that starts with smtp://, smtp+starttls:// or smtps://")
-    try:
-        port = parts.port
-    except ValueError:  # its words hold what stands there, which may be half a password
-        port = 0
-    if port == 0 or parts.path not in {"", "/"} or parts.query or parts.fragment:
-        raise ValueError("must hold a name and password, a host and a port, and nothing else (%2F is a slash)")
-    if parts.scheme == "smtp" and parts.password is not None and parts.hostname not in _LOOPBACK_HOSTS:
-        raise ValueError("holds a password that would travel in the clear: use smtp+starttls:// or smtps://")
-    return Secret(text)
-
-
-def _sender(text: str) -> str:
-    if not _SENDER.fullmatch(text.strip()):
-        raise ValueError("must be an address, or a name and an address: Shop <orders@shop.example>")
-    return text.strip()
-
-
-def _stripe_key(text: str) -> Secret:
-    if not _is_plain(text):
-        raise ValueError("holds a space, a line break or another character that no key has")
-    if not re.fullmatch(r"[sr]k_(test|live)_[A-Za-z0-9_]+", text):
-        raise ValueError("must be a secret or restricted key of Stripe: sk_test_…, rk_test_…, sk_live_… or rk_live_…")
-    return Secret(text)
-
-
-def _api_version(text: str) -> str:
-    if text != STRIPE_API_VERSION:
-        raise ValueError(f"must be {STRIPE_API_VERSION}, the version that answers and events are read in")
-    return text
-
-
-def _webhook_secrets(text: str) -> tuple[Secret, ...]:
-    secrets = [part.strip(" ") for part in text.split(",")]
-    if len(secrets) > WEBHOOK_SECRETS_MAX:
-        raise ValueError(f"holds {len(secrets)} secrets: at most {WEBHOOK_SECRETS_MAX} (old, current, next)")
-    for position, secret in enumerate(secrets, start=1):
-        if not re.fullmatch(r"whsec_[^\s,]{16,}", secret):
-            raise ValueError(f"must be whsec_… with at least 16 characters after it (number {position} is not)")
-    if len(set(secrets)) != len(secrets):
-        raise ValueError("holds the same secret twice")
-    return tuple(Secret(secret) for secret in secrets)
-
-
-def _payment_method(text: str) -> str:
-    if not re.fullmatch(r"(pm|tok|card|src)_[A-Za-z0-9_]+", text):
-        raise ValueError("must be the id of a payment method or token: pm_…, tok_…, card_… or src_…")
-    return text
-
-
-def _token(text: str) -> Secret:
-    if not _is_plain(text):
-        raise ValueError("holds a space, a line break or another character that no token has")
-    return Secret(text)
-
-
-def _is_plain(text: str) -> bool:
-    """Say whether a text is printable ASCII without spaces: anything else could end or split a header line."""
-    return re.fullmatch(r"[!-~]+", text) is not None
-
-
 _CHARGING = frozenset({Role.GATEWAY, Role.WORKER})
 
 SETTINGS: tuple[Setting, ...] = (
-    Setting(name="PAYMENTS_MODE", parse=_one_of(Role), purpose="the role of this process, where `run` names none"),
+    Setting(
+        name="PAYMENTS_MODE", parse=values.one_of(Role), purpose="the role of this process, where `run` names none"
+    ),
     Setting(
         name="LISTEN_ADDRESS",
-        parse=_host,
+        parse=values.host,
         default="0.0.0.0",  # noqa: S104 - in a container the port is reached from outside it, or not at all
         purpose="the address to listen at; 127.0.0.1 is this machine alone",
     ),
-    Setting(name="PORT", parse=_port, default="8080", purpose="where this role listens: its routes, health, metrics"),
-    Setting(name="MODE", parse=_one_of(Mode), default="test", purpose="test or live; must fit the key"),
+    Setting(
+        name="PORT", parse=values.port, default="8080", purpose="where this role listens: its routes, health, metrics"
+    ),
+    Setting(name="MODE", parse=values.one_of(Mode), default="test", purpose="test or live; must fit the key"),
     Setting(
         name="ALLOWED_HOSTS",
-        parse=_hosts,
+        parse=values.hosts,
         absent=(),
         purpose="host names that requests may be addressed to; unset: any",
     ),
     Setting(
         name="DATABASE_URL",
-        parse=_database_url,
+        parse=values.database_url,
         secret=True,
-        masked=_masked_url,
+        masked=values.masked_url,
         purpose="the PostgreSQL (15 or later) that keeps everything; unset: the embedded one",
     ),
     Setting(
         name="STRIPE_KEY",
         alias="STRIPE_API_KEY",
-        parse=_stripe_key,
+        parse=values.stripe_key,
         secret=True,
         masked=lambda text: text[: len("sk_test_")] + "…",
         needed_by=_CHARGING,
@@ -445,26 +292,26 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         name="STRIPE_API_BASE",
-        parse=_url,
+        parse=values.url,
         default="https://api.stripe.com",
         purpose="where Stripe is; the sandbox's address to try things out",
     ),
     Setting(
         name="STRIPE_API_VERSION",
-        parse=_api_version,
+        parse=values.api_version,
         default=STRIPE_API_VERSION,
         purpose="sent with every call",
     ),
     Setting(
         name="STRIPE_DRIVER",
-        parse=_one_of(StripeDriver),
+        parse=values.one_of(StripeDriver),
         default=StripeDriver.PAYMENT_INTENTS.value,
         purpose="the resource of Stripe that payments are made with",
     ),
     Setting(
         name="STRIPE_WEBHOOK_SECRETS",
         alias="STRIPE_WEBHOOK_SECRET",
-        parse=_webhook_secrets,
+        parse=values.webhook_secrets,
         absent=(),
         secret=True,
         masked=lambda text: ", ".join("whsec_…" for _ in text.split(",")),
@@ -473,57 +320,59 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         name="RETURN_URL",
-        parse=_secure_url,
+        parse=values.secure_url,
         purpose="where a payer comes back to after approving, if the order does not say",
     ),
-    Setting(name="PUBLIC_URL", parse=_secure_url, purpose="where this installation is reached from outside"),
+    Setting(name="PUBLIC_URL", parse=values.secure_url, purpose="where this installation is reached from outside"),
     Setting(
         name="SMTP_URL",
-        parse=_smtp_url,
+        parse=values.smtp_url,
         secret=True,
-        masked=_masked_url,
+        masked=values.masked_url,
         of_use_to=frozenset({Role.WORKER}),
         purpose="the mail server that receipts and notices go through; unset: customers are told nothing",
     ),
     Setting(
         name="MAIL_FROM",
-        parse=_sender,
+        parse=values.sender,
         purpose="whom that mail comes from: Shop <orders@shop.example>; needed with SMTP_URL",
     ),
     Setting(
         name="DEFAULT_PAYMENT_METHOD",
-        parse=_payment_method,
+        parse=values.payment_method,
         purpose="used for orders that name none and whose customer has none (test mode only)",
     ),
     Setting(
         name="FRAUD_SCREENING",
-        parse=_one_of(FraudScreening),
+        parse=values.one_of(FraudScreening),
         default=FraudScreening.NONE.value,
         purpose="when a fraud check is waited for: none, before_charge, or before_capture (hold first)",
     ),
     Setting(
         name="FRAUD_TIMEOUT",
-        parse=_duration,
+        parse=values.duration,
         default="15 min",
         purpose="how long a fraud check may take before a person is asked; s, min or h",
     ),
     Setting(
         name="FRAUD_AUTO_BLOCK",
-        parse=_risk_score,
+        parse=values.risk_score,
         default="90",
         purpose="from this risk score on a fraud check declines, whatever else it says",
     ),
-    Setting(name="LOG_LEVEL", parse=_one_of(LogLevel), default="info", purpose="the least serious line still written"),
+    Setting(
+        name="LOG_LEVEL", parse=values.one_of(LogLevel), default="info", purpose="the least serious line still written"
+    ),
     Setting(
         name="COUNTERFOIL_HOME",
         parse=Path,
         default="./.counterfoil",
         purpose="where `up` keeps its database, logs and client settings",
     ),
-    Setting(name="COUNTERFOIL_URL", parse=_url, purpose="the gateway that the command line talks to"),
+    Setting(name="COUNTERFOIL_URL", parse=values.url, purpose="the gateway that the command line talks to"),
     Setting(
         name="COUNTERFOIL_TOKEN",
-        parse=_token,
+        parse=values.token,
         secret=True,
         purpose="the bearer token that the command line shows the gateway",
     ),
