@@ -18,6 +18,7 @@ from counterfoil.cli import (
     holds,
     mail,
     migrating,
+    orders,
     parked,
     payments,
     refunds,
@@ -55,6 +56,7 @@ app.command("capture")(holds.capture)
 app.command("cancel")(holds.cancel)
 app.command("review")(reviews.review)
 app.command("refund")(refunds.refund)
+app.command("cancel-order")(orders.cancel_order)
 app.command("list")(payments.list_payments)
 app.command("status")(statuses.status)
 app.command("events")(events.events)

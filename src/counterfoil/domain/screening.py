@@ -47,6 +47,23 @@ class Screening:
     timeout: timedelta = VERDICT_WITHIN
     auto_block: int = AUTO_BLOCK
 
+    def of(self, payment_id: UUID, order: Order, now: datetime) -> Payment:
+        """Return the payment that an order asks for, not accepted yet: no attempts, and its check awaited if any."""
+        awaited = self.mode is not ScreeningMode.NONE
+        return Payment(
+            id=payment_id,
+            order_id=order.order_id,
+            event_id=order.event_id,
+            money=order.money,
+            created_at=now,
+            customer_id=order.customer_id,
+            capture_method=order.capture_method,
+            off_session=order.off_session,
+            screening=awaited,
+            screening_mode=self.mode,
+            decide_by=now + self.timeout if awaited else None,
+        )
+
     def finding(self, finding: Finding, risk_score: float | None) -> Finding:
         """Return what a check comes to, whatever it finds, at that risk (0 to 100; None where it names none)."""
         blocked = risk_score is not None and risk_score >= self.auto_block

@@ -6,6 +6,7 @@ from typing import Final
 
 from counterfoil.domain.facts import ON_ENTERING, FactName
 from counterfoil.domain.payment import (
+    UNHEARD,
     Advance,
     Attempt,
     CaptureMethod,
@@ -14,13 +15,27 @@ from counterfoil.domain.payment import (
     Payment,
     ScreeningMode,
 )
+from counterfoil.domain.refunding import give_back
 from counterfoil.domain.schedule import ABSENCE_PROOF, DOUBT_AFTER, REVIEW_MARGIN, wait_before
-from counterfoil.domain.states import FINAL, PAYMENT_RULES, AttemptState, PaymentState, Standing
+from counterfoil.domain.states import (
+    FINAL,
+    PAYMENT_RULES,
+    AttemptHappening,
+    AttemptState,
+    PaymentState,
+    Standing,
+    move,
+)
 from counterfoil.domain.verdict import Cause, Settling
 
 
 def settle(before: Payment, after: Payment, cause: Cause, now: datetime) -> Advance:
-    """Derive the state, when what is held is let go, and say what changed."""
+    """Derive the state, when what is held is let go, and say what changed.
+
+    Where the order was cancelled, what was certainly not carried out is not tried any more, and what is paid all the
+    same is given back.
+    """
+    after = _without_what_is_not_wanted(after)
     after = replace(after, retry_at=_retry_at(after))
     state = derive(after, now)
     after = replace(after, state=state)
@@ -42,7 +57,20 @@ def settle(before: Payment, after: Payment, cause: Cause, now: datetime) -> Adva
         Fact(name, replace(after, version=version), now, cause)
         for version, name in enumerate(names, before.version + 1)
     )
-    return Advance(after, facts)
+    return give_back(Advance(after, facts), cause, now)
+
+
+def _without_what_is_not_wanted(payment: Payment) -> Payment:
+    """Return a payment whose order was cancelled without the attempts that nobody has carried out, nor will."""
+    if payment.cancel_requested_at is None:
+        return payment
+    attempts = tuple(
+        replace(attempt, state=move(attempt.state, AttemptHappening.CANCELED))
+        if attempt.state in UNHEARD and not attempt.exposed
+        else attempt
+        for attempt in payment.attempts
+    )
+    return replace(payment, attempts=attempts, retry_at=None)
 
 
 def _retry_at(payment: Payment) -> datetime | None:

@@ -1,12 +1,13 @@
 """An order becomes a payment: its row, its first attempt and its first fact, in one transaction."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeAlias
 from uuid import UUID
 
 from counterfoil.domain.acting import accept
+from counterfoil.domain.cancelling import cancel
 from counterfoil.domain.errors import (
     CounterfoilError,
     IdempotencyKeyReused,
@@ -16,14 +17,14 @@ from counterfoil.domain.errors import (
     Unavailable,
 )
 from counterfoil.domain.order import Order
-from counterfoil.domain.payment import Payment, ScreeningMode
+from counterfoil.domain.payment import Advance, Payment, ScreeningMode
 from counterfoil.domain.request import Request
 from counterfoil.domain.schedule import CLAIM
 from counterfoil.domain.screening import NO_SCREENING, Foreknown, Screening
 from counterfoil.domain.states import AttemptState
 from counterfoil.runtime.ids import Ids
 from counterfoil.runtime.retry import again_on
-from counterfoil.store import payments, screening
+from counterfoil.store import cancellations, payments, screening
 from counterfoil.store.payment_rows import Arrival, Claim, Held
 from counterfoil.store.payments import Known
 from counterfoil.store.pool import RIVALRY, Connection, Pool, unavailable_when_down
@@ -50,7 +51,8 @@ class Wish:
 class Accepted:
     """A new payment. ``claim`` is held where the wish named an owner, who must now send the request.
 
-    It is not where a fraud check is waited for first, or has refused the payment before it came.
+    It is not where a fraud check is waited for first, or has refused the payment before it came, nor where the order
+    was cancelled before.
     """
 
     payment: Payment
@@ -115,23 +117,30 @@ async def known(pool: Pool, orders: Sequence[Order], now: datetime) -> list[Repe
 async def _accept(connection: Connection, ids: Ids, wishes: Sequence[Wish], now: datetime) -> _Answers:
     """Insert what is new, in one statement as a rule; what is judged already is judged in the same transaction.
 
-    Two that accept in the same moment may each let a customer's last attempt through: it is a limit, not an account.
+    Two that accept in the same moment may each let a customer's last attempt through: it is a limit, not an account. A
+    payment whose order was cancelled before ends at once, and is nobody's to send.
     """
     late = await screening.too_many(connection, [(one.payment_id, one.order) for one in wishes], now)
     screened = [wish.payment_id for wish in wishes if wish.screening.mode is not ScreeningMode.NONE]
-    if not late and not screened:
+    unwanted = await cancellations.of_orders(connection, {wish.order.order_id for wish in wishes})
+    if not late and not screened and not unwanted:
         arrivals = [_arrival(wish, now) for wish in wishes]
         new = await payments.insert(connection, arrivals, ids)
         return {one.id: Accepted(one.payment, one.claim) for one in arrivals if one.id in new}
     async with connection.transaction():
         foreknown = Foreknown(late, await screening.expected(connection, screened) if screened else {})
-        arrivals = [_arrival(wish, now, barred=foreknown.bars(wish.payment_id)) for wish in wishes]
+        barred = {one.payment_id for one in wishes if foreknown.bars(one.payment_id) or one.order.order_id in unwanted}
+        arrivals = [_arrival(wish, now, barred=wish.payment_id in barred) for wish in wishes]
         new = await payments.insert(connection, arrivals, ids)
-        judged = {one.id: foreknown.judge(one.payment, now) for one in arrivals if one.id in new}
+        judged: dict[UUID, Advance | None] = {}
+        for one in (arrival for arrival in arrivals if arrival.id in new):
+            cancelled = unwanted.get(one.payment.order_id)
+            ends = foreknown.judge(one.payment, now)
+            judged[one.id] = ends if cancelled is None else cancel(one.payment, cancelled, ids.new(), now)
         await payments.write(connection, [advance for advance in judged.values() if advance is not None], ids, now)
     answers: _Answers = {}
     for one in arrivals:
-        if one.id in judged and one.id in late:
+        if one.id in judged and one.id in late and one.payment.order_id not in unwanted:
             answers[one.id] = RateLimited(retry_after_seconds=late[one.id], payment_id=str(one.id))
         elif one.id in judged:
             answers[one.id] = Accepted((judged[one.id] or one.advance).payment, one.claim)
@@ -140,23 +149,8 @@ async def _accept(connection: Connection, ids: Ids, wishes: Sequence[Wish], now:
 
 def _arrival(wish: Wish, now: datetime, *, barred: bool = False) -> Arrival:
     """Return a payment about to be; one that is barred, or waits for its fraud check, is nobody's to send."""
-    policy = wish.screening
-    screened = policy.mode is not ScreeningMode.NONE
-    payment = Payment(
-        id=wish.payment_id,
-        order_id=wish.order.order_id,
-        event_id=wish.order.event_id,
-        money=wish.order.money,
-        created_at=now,
-        customer_id=wish.order.customer_id,
-        capture_method=wish.order.capture_method,
-        off_session=wish.order.off_session,
-        stored_method=wish.stored_method,
-        screening=screened,
-        screening_mode=policy.mode,
-        decide_by=now + policy.timeout if screened else None,
-    )
-    held_back = barred or policy.mode is ScreeningMode.BEFORE_CHARGE
+    payment = replace(wish.screening.of(wish.payment_id, wish.order, now), stored_method=wish.stored_method)
+    held_back = barred or payment.screening_mode is ScreeningMode.BEFORE_CHARGE
     claim = Claim(wish.owner, now + CLAIM) if wish.owner is not None and not held_back else None
     advance = accept(payment, claimed=claim is not None, now=now)
     return Arrival(wish.order, advance, wish.request, wish.livemode, claim)

@@ -109,6 +109,8 @@ def _demand_renewable(payment: Payment) -> None:
         raise WrongState(payment.state, "paid with another method")
     if payment.fraud_decision is FraudDecision.DECLINED:
         raise WrongState(payment.state, "tried again after its fraud check declined it")
+    if payment.cancel_requested_at is not None:
+        raise WrongState(payment.state, "tried again once its order was cancelled")
     last = payment.last_attempt
     if last is not None and last.decline is not None and not last.decline.can_retry:
         raise WrongState(payment.state, f"tried again after {last.decline.code}")

@@ -15,6 +15,7 @@ from counterfoil.roles.gateway import (
     effects,
     events,
     holds,
+    orders,
     payments,
     refunds,
     screening,
@@ -49,7 +50,19 @@ def application(gateway: Gateway, probes: list[BaseRoute]) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, on_error)
     app.add_exception_handler(Exception, on_error)
-    for routes in (charges, holds, commands, payments, refunds, statuses, customers, screening, events, effects):
+    for routes in (
+        charges,
+        holds,
+        commands,
+        payments,
+        refunds,
+        orders,
+        statuses,
+        customers,
+        screening,
+        events,
+        effects,
+    ):
         routes.mount(app, gateway)
     return app
 

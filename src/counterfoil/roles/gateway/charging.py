@@ -126,7 +126,7 @@ class Charging:
         accepted = await self._accepting.submit(wish)
         if isinstance(accepted, Repeated):
             return Charged(accepted.payment, repeated=True)
-        if accepted.claim is None:  # its fraud check comes first, or came before it
+        if accepted.claim is None:  # its fraud check comes first or came before it, or its order was cancelled before
             return Charged(accepted.payment, repeated=False)
         sending = Sending(wish.payment_id, 1, accepted.claim, wish.request, again=False)
         return Charged(await self._authorized(accepted.payment, sending, began), repeated=False)

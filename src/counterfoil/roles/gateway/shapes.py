@@ -1,6 +1,7 @@
 """What the gateway answers: snake_case JSON, amounts in minor units, times in UTC."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from counterfoil.domain.disputing import net, withdrawn
@@ -105,6 +106,12 @@ def refund(view: RefundView) -> dict[str, Any]:
         "created_at": view.created_at,
         "updated_at": view.updated_at,
     }
+
+
+def cancelled(order_id: str, payments: Sequence[Payment]) -> dict[str, Any]:
+    """Return what became of an order's payments when it was cancelled, the oldest first."""
+    shown = [{"payment_id": str(one.id), "status": one.state.value} for one in payments]
+    return {"order_id": order_id, "payments": shown}
 
 
 def explanation(payment: Payment, explained: Explanation) -> dict[str, Any]:
