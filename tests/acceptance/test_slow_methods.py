@@ -228,14 +228,14 @@ async def held(merchant: Merchant, http: httpx.AsyncClient, name: str) -> Any:
 
 async def test_a_hold_that_nobody_takes_is_let_go_in_its_time(merchant: Merchant, http: httpx.AsyncClient) -> None:
     """Its time has come: the worker cancels it at Stripe, says so once, and the order may be paid anew."""
-    payment_id = (await held(merchant, http, "left"))["payment_id"]
+    payment_id = (await held(merchant, http, "untaken"))["payment_id"]
     due = "hold_ends_at = now(), let_go_at = now(), next_check_at = now()"
     await fetch(merchant.stage, f"UPDATE payments SET {due} WHERE id = '{payment_id}' RETURNING id")  # noqa: S608 - a uuid that the gateway gave
 
     await told(merchant, http, payment_id, "PaymentAuthorized", "PaymentCanceled")
     payment = await merchant.payment(http, payment_id)
     at_stripe = await merchant.at_stripe(http, "GET", f"/v1/payment_intents/{payment['payment_intent_id']}")
-    anew = await merchant.charge(http, {**order("left"), "event_id": "event-left-anew"})
+    anew = await merchant.charge(http, {**order("untaken"), "event_id": "event-untaken-anew"})
     assert (payment["status"], payment["amount_captured"], at_stripe["status"]) == ("canceled", 0, "canceled")
     assert (anew.status_code, anew.json()["status"]) == (200, "succeeded")
 
