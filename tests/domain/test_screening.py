@@ -9,6 +9,7 @@ from uuid import UUID
 import pytest
 
 from counterfoil.domain.acting import accept, claim, try_again
+from counterfoil.domain.capturing import heard as refused_capture
 from counterfoil.domain.explanation import Sends, explain
 from counterfoil.domain.hearing import hear
 from counterfoil.domain.money import Money
@@ -205,6 +206,23 @@ def test_money_taken_before_a_decline_alarms() -> None:
     advance = DECLINED(taken)
     assert (advance.payment.state, advance.facts) == (PaymentState.SUCCEEDED, ())
     assert advance.alarm is not None
+
+
+def test_a_capture_that_was_refused_for_good_is_asked_for_once() -> None:
+    """Whatever is heard after it: asked for again by itself it would be refused again, for ever."""
+    sent = accepted(ScreeningMode.BEFORE_CAPTURE, claimed=True)
+    for order in ([HOLD, APPROVED], [APPROVED, HOLD]):
+        held, _ = told(sent, order)
+        refused = Verdict(AttemptHappening.UNKNOWN, Cause(Source.ANSWER, "req_1"), "pi_1", refused=True)
+        payment = refused_capture(held, 1, refused, NOW).payment
+        assert told(payment, [HOLD, APPROVED, DECLINED])[0].amount_to_capture is None
+
+
+def test_what_is_approved_is_not_let_go_for_its_age() -> None:
+    """Its capture may come late, and its hold still be there."""
+    payment, _ = told(accepted(ScreeningMode.BEFORE_CAPTURE, claimed=True), [HOLD])
+    assert payment.let_go_at is not None
+    assert told(payment, [APPROVED])[0].let_go_at is None
 
 
 def test_a_manual_capture_stays_the_merchants() -> None:

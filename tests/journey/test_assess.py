@@ -19,7 +19,7 @@ from counterfoil.domain.payment import Payment, ScreeningMode
 from counterfoil.domain.schedule import NEVER_SENT_FOR, REVIEW_LIFE, REVIEW_MARGIN, VERDICT_WITHIN
 from counterfoil.domain.screening import Check, Finding, Screening
 from counterfoil.domain.verdict import Cause, Source
-from counterfoil.journey import accept, assess, authorize, conclude, reconcile, renew, retry, void
+from counterfoil.journey import accept, assess, authorize, capture, conclude, reconcile, renew, retry, void
 from counterfoil.journey.accept import Accepted
 from counterfoil.processors.stripe import notices as stripe_notices
 from counterfoil.store import payments
@@ -51,6 +51,9 @@ async def work(shop: Shop) -> None:
     for letting in await void.claim_due(shop.pool, shop.ids, cancel, claimant(), shop.clock.now()):
         heard = await void.call(shop.stripe, letting, shop.clock)
         await void.record(shop.pool, shop.ids, [heard], shop.clock.now())
+    for taking in await capture.claim_due(shop.pool, shop.ids, shop.stripe.capture, claimant(), shop.clock.now()):
+        said = await capture.call(shop.stripe, taking, shop.clock)
+        await capture.record(shop.pool, shop.ids, [said], shop.clock.now())
     await assess.run_out(shop.pool, shop.ids, shop.clock.now())
 
 
@@ -127,6 +130,11 @@ async def test_what_is_held_is_to_be_captured_once_it_is_approved(shop: Shop, sa
     await found(shop, payment.id, Finding.APPROVED)
     after = await stands(shop, payment.id)
     assert (after.amount_to_capture, after.next_check_at) == (1999, shop.clock.now())
+    await work(shop)
+    await found(shop, payment.id, Finding.DECLINED)
+    await work(shop)
+    assert held_and_taken(sandbox) == [("succeeded", 1999)]
+    assert await names(shop, payment) == ["PaymentRequested", "PaymentAuthorized", "PaymentSucceeded"]
 
 
 async def test_what_is_held_is_let_go_once_it_is_declined(shop: Shop, sandbox: Sandbox) -> None:
@@ -200,8 +208,7 @@ async def test_order_and_checks_in_any_order(
     payment = await stands(shop, wish.payment_id)
     taken = held_and_taken(sandbox)
     if steps.index(Finding.APPROVED) < steps.index(Finding.DECLINED):
-        expected = ("succeeded", None) if policy is BEFORE_CHARGE else ("authorized", 1999)
-        assert (payment.state, payment.amount_to_capture) == expected
+        assert (payment.state, payment.amount_captured, taken) == ("succeeded", 1999, [("succeeded", 1999)])
     else:
         assert (payment.state, payment.amount_to_capture) == ("failed", None)
         assert [status for status, _ in taken if status != "canceled"] == []

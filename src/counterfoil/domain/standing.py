@@ -41,10 +41,10 @@ def settle(before: Payment, after: Payment, cause: Cause, now: datetime) -> Adva
     after = replace(after, state=state)
     if state in FINAL:
         after = replace(after, next_check_at=None, hold_ends_at=None, amount_to_capture=None)
+    after = _screened(before, after, now)
     after = replace(after, let_go_at=_let_go_at(after, now))
     if after.let_go_at is not None and after.let_go_at != before.let_go_at:
         after = replace(after, next_check_at=min(after.next_check_at or now, max(after.let_go_at, now)))
-    after = _screened(after, now)
     names: list[FactName] = []
     if _began_processing(before, after):
         names.append(FactName.PAYMENT_PROCESSING)
@@ -96,10 +96,11 @@ def _let_go_at(payment: Payment, now: datetime) -> datetime | None:
     return min((moment for moment in moments if moment is not None), default=None)
 
 
-def _screened(payment: Payment, now: datetime) -> Payment:
+def _screened(before: Payment, payment: Payment, now: datetime) -> Payment:
     """Return the payment with what its screening comes to where it stands now.
 
-    What is held is captured once it is approved, whichever comes first, and decided on before the hold would end.
+    What is held is captured once it is approved, whichever comes first, and decided on before the hold would end. It is
+    asked for by the second of the two alone: a capture that was refused for good is not asked for again by itself.
     """
     if payment.state is PaymentState.SCREENING:
         return replace(payment, next_check_at=payment.decide_by)
@@ -108,8 +109,9 @@ def _screened(payment: Payment, now: datetime) -> Payment:
     if payment.screening and payment.decide_by is not None and payment.hold_ends_at is not None:
         last = payment.hold_ends_at - REVIEW_MARGIN
         return replace(payment, decide_by=last if payment.reviewing else min(payment.decide_by, last))
+    second = before.state is not PaymentState.AUTHORIZED or before.fraud_decision is None
     wanted = payment.fraud_decision is FraudDecision.APPROVED and payment.cancel_requested_at is None
-    if wanted and payment.capture_method is CaptureMethod.AUTOMATIC and payment.amount_to_capture is None:
+    if second and wanted and payment.capture_method is CaptureMethod.AUTOMATIC and payment.amount_to_capture is None:
         return replace(payment, amount_to_capture=payment.money.amount, next_check_at=now)
     return payment
 
