@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 from tests.journey.conftest import KEY
-from tests.journey.test_disputes import news_of, said, shown
+from tests.journey.test_disputes import DAY_SECONDS, news_of, said, shown
 from tests.journey.test_learn import FEE, wait_and_learn
 from tests.journey.test_second_attempts import again
 from tests.journey.told_by_webhook import keep, run
@@ -18,7 +18,7 @@ from tests.orders import Shop, claimant, order
 from counterfoil.domain.payment import CaptureMethod
 from counterfoil.domain.schedule import KEY_LIFE, LEARN_AFTER, LOOK_UPS_AFTER
 from counterfoil.domain.verdict import Source
-from counterfoil.journey import authorize, reconcile, void
+from counterfoil.journey import authorize, capture, reconcile, void
 from counterfoil.processors.stripe import notices as stripe_notices
 from counterfoil.processors.stripe.client import StripeProcessor
 from counterfoil.store import payments
@@ -138,12 +138,41 @@ async def test_a_hold_is_let_go(driven: Driven) -> None:
     assert [one["amount_captured"] for one in driven.sandbox.account().charges] == [0]
 
 
+async def test_a_hold_is_taken_in_part(driven: Driven) -> None:
+    """An intent or a charge is captured; what Stripe lets go of the rest is no refund, and no notice says otherwise."""
+    shop = driven.shop
+    held = await shop.charge(order(method="tok_visa", capture_method=CaptureMethod.MANUAL))
+    wanted = capture.Wanted(held.id, 1500, "test")
+    asked = await capture.ask(shop.pool, shop.ids, shop.stripe.capture, wanted, shop.clock.now())
+    assert asked.taking is not None
+    heard = await capture.call(shop.stripe, asked.taking, shop.clock)
+    (payment,) = await capture.record(shop.pool, shop.ids, [heard], shop.clock.now())
+    await keep(shop, *driven.news(held.id))
+    await run(shop)
+    seen = await shown(shop, held)
+    assert (payment.state, payment.amount_captured) == ("succeeded", 1500)
+    assert (seen["status"], seen["amount_captured"], seen["amount_refunded"]) == ("succeeded", 1500, 0)
+
+
+async def test_a_hold_that_ends_by_itself_is_canceled(driven: Driven) -> None:
+    """After seven days nobody has taken it: Stripe says so of the charge, and of the intent where there is one."""
+    shop = driven.shop
+    held = await shop.charge(order(method="tok_visa", capture_method=CaptureMethod.MANUAL))
+    await driven.sandbox.advance(7 * DAY_SECONDS)
+    await keep(shop, *driven.news(held.id))
+    await run(shop)
+    assert await shop.state(held) == "canceled"
+    assert await shop.facts(held) == [
+        (1, "PaymentRequested", "order"),
+        (2, "PaymentAuthorized", "answer"),
+        (3, "PaymentCanceled", "notice"),
+    ]
+
+
 async def test_a_hold_is_asked_about_by_its_name(by_charges: Shop) -> None:
     """Nothing was heard for a while: the charge is looked up, and still holds the money."""
     payment = await by_charges.charge(order(method="tok_visa", capture_method=CaptureMethod.MANUAL))
     by_charges.clock.advance(LOOK_UPS_AFTER[-1])
-    ends = by_charges.clock.now() + LOOK_UPS_AFTER[-1]
-    await by_charges.pool.execute("UPDATE payments SET let_go_at = $1", ends)  # it is not to be let go yet
     (trace,) = await reconcile.claim_due(by_charges.pool, claimant(), by_charges.clock.now())
     heard = await reconcile.ask(by_charges.stripe, trace)
     await reconcile.record(by_charges.pool, by_charges.ids, [heard], by_charges.clock.now())
