@@ -17,7 +17,7 @@ from tests.stage import free_port, until
 from counterfoil.domain.effects import Outcome
 from counterfoil.mail.courier import Courier
 from counterfoil.mail.letters import Letter
-from counterfoil.roles.mailbox.box import MOST_KEPT, Box
+from counterfoil.roles.mailbox.box import Box
 from counterfoil.runtime.clock import SystemClock
 from counterfoil.runtime.ids import TimeOrderedIds
 from counterfoil.runtime.secret import Secret
@@ -140,8 +140,8 @@ def test_letters_are_their_owners_alone(tmp_path: Path) -> None:
 def test_the_oldest_letters_make_room(tmp_path: Path) -> None:
     """So that no home grows without end."""
     ids = TimeOrderedIds(SystemClock())
-    made = sorted(ids.new() for _ in range(MOST_KEPT + 2))
-    box = Box(tmp_path)
+    made = sorted(ids.new() for _ in range(5))
+    box = Box(tmp_path, most=3)
     for letter in made:
         box.keep(b"", letter)
     assert box.ids() == made[:1:-1]

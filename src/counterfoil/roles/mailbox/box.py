@@ -37,10 +37,10 @@ class ReadLetter:
 
 
 class Box:
-    """The letters in a folder, which is made where it is not there."""
+    """The letters in a folder, which is made where it is not there; it keeps ``most``, the latest."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, most: int = MOST_KEPT) -> None:
+        self._folder, self._most = folder, most
 
     def keep(self, letter: bytes, letter_id: UUID) -> None:
         """Keep a letter: whole or not at all, and readable by its owner alone.
@@ -54,7 +54,7 @@ class Box:
         unfinished.touch(mode=0o600)
         unfinished.write_bytes(letter)
         unfinished.rename(self._file(letter_id))
-        for surplus in self.ids()[MOST_KEPT:]:
+        for surplus in self.ids()[self._most :]:
             self._file(surplus).unlink(missing_ok=True)
 
     def ids(self) -> list[UUID]:
