@@ -116,7 +116,8 @@ async def page(
     """Return up to ``most`` payments, newest first, those before an id where one is given."""
     filters = (before, wanted.order_id, wanted.customer_id, most)
     if wanted.under_review:
-        records = await connection.fetch(_SQL.payments_page_under_review, *filters)
+        ids = [record["id"] for record in await connection.fetch(_SQL.page_under_review, *filters)]
+        records = sorted(await connection.fetch(_SQL.payment_views, ids), key=lambda one: ids.index(one["id"]))
     elif wanted.state is None:
         records = await connection.fetch(_SQL.payments_page, *filters)
     else:

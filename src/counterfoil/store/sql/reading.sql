@@ -20,11 +20,9 @@ SELECT id, event_id, order_id, customer_id, amount, currency, capture_method, pa
    AND ($2::text IS NULL OR order_id = $2) AND ($3::text IS NULL OR customer_id = $3)
  ORDER BY id DESC LIMIT $4::int;
 
--- name: payments_page_under_review
--- The same of those that wait for a person, whatever their state.
-SELECT id, event_id, order_id, customer_id, amount, currency, capture_method, payment_method, created_at, updated_at,
-       state, version, intent_id, amount_captured, amount_refunded, disputed, next_check_at, retry_at,
-       screening_mode, screening, reviewing, fraud_decision, decide_by
+-- name: page_under_review
+-- The ids of such a page of those that wait for a person, whatever their state.
+SELECT id
   FROM payments
  WHERE reviewing AND next_check_at IS NOT NULL AND ($1::uuid IS NULL OR id < $1)
    AND ($2::text IS NULL OR order_id = $2) AND ($3::text IS NULL OR customer_id = $3)
