@@ -61,7 +61,7 @@ def test_a_person_decides(counterfoil: Command, peer: Peer, command: str, said: 
     peer.replies[f"/effects/0199-a/receipt/{command}"] = [Reply(effect(state="waiting"))]
     done = counterfoil("parked", command, "0199-a/receipt", settings=peer.settings)
     assert (done.returncode, done.stdout) == (0, f"0199-a/receipt {said}\n")
-    assert peer.asked == [("POST", f"/effects/0199-a/receipt/{command}", None)]
+    assert peer.asked == [("POST", f"/effects/0199-a/receipt/{command}", {})]
 
 
 def test_what_is_not_parked_is_refused(counterfoil: Command, peer: Peer) -> None:

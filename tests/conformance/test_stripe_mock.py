@@ -59,7 +59,7 @@ OPERATIONS = {
 }
 """The methods of Stripe's SDK that the processor calls, and what each sends."""
 
-EVERY_PAGE = frozenset({"GET /v1/payment_intents", "GET /v1/charges"})
+EVERY_PAGE = frozenset({"GET /v1/payment_intents", "GET /v1/charges", "GET /v1/refunds"})
 """Lists that are read to their end."""
 
 LISTENS = re.compile(r"^Listening for HTTP at address: (?P<address>127\.0\.0\.1:\d+)$", re.MULTILINE)

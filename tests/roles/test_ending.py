@@ -44,7 +44,11 @@ async def test_a_silent_processor_holds_nobody_back(stage: Stage, http: httpx.As
     stage.start_sandbox("--latency", "40")  # another one, for the first would say that the key is in use
     worker = stage.start("worker")
     posts = await held(stage, http, gateway)
-    await fetch(stage, "UPDATE payments SET next_check_at = now() WHERE event_id = 'event-7' RETURNING id")
+    await fetch(
+        stage,
+        "WITH due AS (UPDATE payments SET next_check_at = now() WHERE event_id = 'event-7' RETURNING id)"
+        " UPDATE attempts SET claim_expires_at = now() FROM due WHERE payment_id = due.id RETURNING payment_id",
+    )
     await becomes([(2,)], lambda: fetch(stage, "SELECT max(fence) FROM attempts"))  # the worker sends it, too
 
     gateway.terminate()

@@ -40,7 +40,8 @@ async def test_a_database_that_was_never_migrated_is_waited_for(
 
     words = "names a database without our schema; run `counterfoil migrate`"
     for role in roles:
-        assert ready(role) == (503, {"ready": False, "checks": {"database": f"DATABASE_URL {words}"}})
+        status, said_of = ready(role)
+        assert (status, said_of["ready"], said_of["checks"]["database"]) == (503, False, f"DATABASE_URL {words}")
         await becomes(1, partial(said, role, words))
     charge = await http.post(f"{roles[0].url}/charge", json=order(1), headers={"Authorization": "Bearer cft_x"})
     assert charge.status_code == 503

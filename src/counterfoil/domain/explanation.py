@@ -103,8 +103,8 @@ def _decision_ahead(payment: Payment) -> Iterator[Ahead]:
 
 
 def _given_back(payment: Payment) -> Iterator[str]:
-    if payment.cancel_requested_at is not None:
-        yield f"It was cancelled {_time(payment.cancel_requested_at)}: {payment.cancel_reason or 'no reason given'}."
+    if payment.cancel_requested_at is not None and payment.cancel_refund_id is not None:
+        yield f"Its order was cancelled {_time(payment.cancel_requested_at)}: {payment.cancel_reason}."
     if payment.amount_refunded:
         yield f"{Money(payment.amount_refunded, payment.money.currency).format()} of it was given back."
 

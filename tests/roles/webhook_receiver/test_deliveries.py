@@ -168,8 +168,8 @@ REFUSED: dict[str, tuple[Any, int]] = {
     "two headers": ([("Stripe-Signature", signature(BODY)), ("Stripe-Signature", signature(BODY))], 400),
     "wrong secret": ({"Stripe-Signature": signature(BODY, secret="whsec_of_somebody_else")}, 401),
     "W03": ({"Stripe-Signature": signature(BODY.replace(b"\n", b""))}, 401),
-    "stale": ({"Stripe-Signature": signature(BODY, age=timedelta(minutes=6))}, 401),
-    "future": ({"Stripe-Signature": signature(BODY, age=-timedelta(minutes=6))}, 401),
+    "stale": ({"Stripe-Signature": signature(BODY, age=timedelta(hours=1))}, 401),
+    "future": ({"Stripe-Signature": signature(BODY, age=-timedelta(hours=1))}, 401),
 }
 
 
