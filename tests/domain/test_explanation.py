@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from counterfoil.domain.acting import accept, claim, expire, look_at, try_again
+from counterfoil.domain.cancelling import Cancellation, CancelReason, cancel
 from counterfoil.domain.capturing import CANCELED_ON_REQUEST, ask_to_cancel, ask_to_capture
 from counterfoil.domain.explanation import Ahead, Explanation, Sends, explain
 from counterfoil.domain.hearing import hear
@@ -258,6 +259,19 @@ def test_what_is_final_has_nothing_ahead(payment: Payment, known: str, ahead: st
     """All is known, and nothing comes by itself."""
     explanation = words(payment)
     assert (explanation.known[-1], explanation.unknown, whats(explanation)) == (known, (), [ahead])
+
+
+def test_what_goes_back_to_a_cancelled_order_is_told_of_until_it_is_there() -> None:
+    """Why, how much is on its way, and, once it arrived, that it did."""
+    cancellation = Cancellation("order-1", CancelReason.OUT_OF_STOCK)
+    asked = cancel(heard(H.CAPTURED), cancellation, UUID(int=7), NOW).payment
+    there = replace(asked, amount_refunded=1999, amount_refund_reserved=0)
+
+    cancelled = "Its order was cancelled 2026-03-01 12:00:00 UTC: OUT_OF_STOCK."
+    on_its_way = "19.99 EUR was asked back, and is sent or asked about until the processor says what became of it."
+    assert (words(asked).known[-1], whats(words(asked))) == (cancelled, [on_its_way])
+    assert words(there).known[-2:] == (cancelled, "19.99 EUR of it was given back.")
+    assert whats(words(there)) == ["Nothing: it is final."]
 
 
 def test_an_expired_payment_says_why_it_was_canceled() -> None:

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Final
 from urllib.parse import urlsplit
 
+from counterfoil.domain.cancelling import CancelReason
 from counterfoil.domain.money import Money
 from counterfoil.domain.payment import Attempt, DisputeStatus, FraudDecision, Payment
 from counterfoil.domain.schedule import ABSENCE_PROOF, DOUBT_AFTER, KEY_LIFE, TRIES_OF_OURS
@@ -103,7 +104,7 @@ def _decision_ahead(payment: Payment) -> Iterator[Ahead]:
 
 
 def _given_back(payment: Payment) -> Iterator[str]:
-    if payment.cancel_requested_at is not None and payment.cancel_refund_id is not None:
+    if payment.cancel_requested_at is not None and payment.cancel_reason in set(CancelReason):
         yield f"Its order was cancelled {_time(payment.cancel_requested_at)}: {payment.cancel_reason}."
     if payment.amount_refunded:
         yield f"{Money(payment.amount_refunded, payment.money.currency).format()} of it was given back."

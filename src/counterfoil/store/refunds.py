@@ -177,12 +177,6 @@ async def looked(connection: Connection, traces: Sequence[Trace]) -> None:
     await connection.execute(_SQL.looked, [trace.payment_id for trace in traces], [trace.until for trace in traces])
 
 
-async def owners_of_charges(connection: Connection, charge_ids: Iterable[str]) -> dict[str, UUID]:
-    """Return which payment has which of these charges of the processor's."""
-    records = await connection.fetch(_SQL.owners_of_charges, list(charge_ids))
-    return {record["charge_id"]: record["payment_id"] for record in records}
-
-
 async def views_of_payments(connection: Connection | Pool, payment_ids: Iterable[UUID]) -> list[RefundView]:
     """Return the refunds of payments as the API shows them, in the order in which they were asked for."""
     records = await connection.fetch(_SQL.views_of_payments, list(payment_ids))

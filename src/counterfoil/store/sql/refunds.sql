@@ -111,10 +111,6 @@ UPDATE payments AS p SET refunds_due_at = NULL
   FROM unnest($1::uuid[], $2::timestamptz[]) AS t(id, until)
  WHERE p.id = t.id AND p.refunds_due_at = t.until;
 
--- name: owners_of_charges
--- Which payment has which of the processor's charges $1. Takes no lock.
-SELECT charge_id, payment_id FROM attempts WHERE charge_id = ANY($1::text[]);
-
 -- name: views_of_payments
 -- The refunds of the payments $1 as the API shows them, in the order in which they were asked for. Takes no lock.
 SELECT id, payment_id, amount, currency, state, reason, failure_reason, processor_id, created_at, updated_at
