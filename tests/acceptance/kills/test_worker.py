@@ -1,4 +1,4 @@
-"""A worker is killed at each boundary of what it does; the next one, started after the kill, finishes the work."""
+"""A worker is killed at each boundary of what it does; the next one finishes the work."""
 
 import pytest
 import pytest_asyncio
@@ -17,7 +17,8 @@ async def others(shared_stage: Stage, shop_authority: dict[str, str]) -> Running
 
 
 async def finished(scene: Scene, events: list[str]) -> None:
-    """One more worker, which nobody kills, leaves all as it must be."""
+    """The claims of the dead expire, and one more worker, which nobody kills, leaves all as it must be."""
+    await scene.record.pass_time(events)
     with scene.stage.start("worker"):
         await scene.agree(all_succeeded(events))
 
@@ -27,12 +28,11 @@ async def test_killed_before_its_claim_is_committed(scene: Scene) -> None:
     events = events_of("claim-before-its-commit")
     await scene.accept(events)
     for event in events:
-        with scene.stage.start("worker") as worker:
-            await scene.record.expire_claims([event])
-            async with scene.record.attempts_locked(event) as lock:
-                await scene.record.pass_time([event])
+        await scene.record.expire_claims([event])
+        async with scene.record.attempts_locked(event) as lock:
+            await scene.record.pass_time([event])
+            with scene.stage.launch("worker"):
                 backend = await lock.waited_for("worker")
-                worker.kill()
         await scene.record.gone(backend)
         assert await scene.record.fences([event]) == {event: 1}
         assert await scene.sandbox.answers(event) == []
@@ -44,15 +44,13 @@ async def test_killed_while_its_claim_is_committed(scene: Scene) -> None:
     events = events_of("claim-in-its-commit")
     await scene.accept(events)
     for event in events:
-        with scene.stage.start("worker") as worker:
-            async with scene.record.commit_held(event) as lock:
-                await scene.record.pass_time([event])
+        async with scene.record.commit_held(event) as lock:
+            await scene.record.pass_time([event])
+            with scene.stage.launch("worker"):
                 backend = await lock.waited_for("worker")
-                worker.kill()
         await scene.record.gone(backend)
         assert await scene.record.fences([event]) == {event: 2}
         assert await scene.sandbox.answers(event) == []
-        await scene.record.pass_time([event])
     await finished(scene, events)
 
 
@@ -62,13 +60,12 @@ async def test_killed_while_stripe_has_the_requests(scene: Scene) -> None:
     await scene.accept([*todo, *done])
     for events in zip(todo, done, strict=True):
         holds = [await scene.sandbox.hold(events[0], "before"), await scene.sandbox.hold(events[1], "after")]
-        with scene.stage.start("worker"):
-            await scene.record.pass_time(events)
+        await scene.record.pass_time(events)
+        with scene.stage.launch("worker"):
             for hold in holds:
                 await scene.sandbox.until_held(hold)
         for hold in holds:
             await scene.sandbox.let_go(hold)
-        await scene.record.pass_time(events)
     await finished(scene, [*todo, *done])
 
 
@@ -78,8 +75,8 @@ async def test_killed_before_the_answer_is_committed(scene: Scene) -> None:
     await scene.accept(events)
     for event in events:
         hold = await scene.sandbox.hold(event, "after")
-        with scene.stage.start("worker") as worker:
-            await scene.record.pass_time([event])
+        await scene.record.pass_time([event])
+        with scene.stage.launch("worker") as worker:
             await scene.sandbox.until_held(hold)
             async with scene.record.payment_locked(event) as lock:
                 await scene.sandbox.let_go(hold)
@@ -87,7 +84,6 @@ async def test_killed_before_the_answer_is_committed(scene: Scene) -> None:
                 worker.kill()
         await scene.record.gone(backend)
         assert await scene.record.states([event]) == {event: "processing"}
-        await scene.record.pass_time([event])
     await finished(scene, events)
 
 
@@ -97,8 +93,8 @@ async def test_killed_while_the_answer_is_committed(scene: Scene) -> None:
     await scene.accept(events)
     for event in events:
         hold = await scene.sandbox.hold(event, "after")
-        with scene.stage.start("worker") as worker:
-            await scene.record.pass_time([event])
+        await scene.record.pass_time([event])
+        with scene.stage.launch("worker") as worker:
             await scene.sandbox.until_held(hold)
             async with scene.record.commit_held(event) as lock:
                 await scene.sandbox.let_go(hold)
@@ -106,7 +102,6 @@ async def test_killed_while_the_answer_is_committed(scene: Scene) -> None:
                 worker.kill()
         await scene.record.gone(backend)
         assert await scene.record.states([event]) == {event: "succeeded"}
-        await scene.record.pass_time([event])
     await finished(scene, events)
     assert await scene.record.fences(events) == dict.fromkeys(events, 2)
 
@@ -116,11 +111,10 @@ async def test_killed_before_what_notices_say_is_committed(scene: Scene, others:
     events = events_of("conclude-before-its-commit")
     await scene.charge_unheard(events)
     for event in events:
-        with scene.stage.start("worker") as worker:
-            async with scene.record.payment_locked(event) as lock:
-                await scene.notify(others, event)
+        async with scene.record.payment_locked(event) as lock:
+            await scene.notify(others, event)
+            with scene.stage.launch("worker"):
                 backend = await lock.waited_for("worker")
-                worker.kill()
         await scene.record.gone(backend)
         assert await scene.record.states([event]) == {event: "processing"}
         assert "kept" in await fates(scene, event)
@@ -132,11 +126,10 @@ async def test_killed_while_what_notices_say_is_committed(scene: Scene, others: 
     events = events_of("conclude-in-its-commit")
     await scene.charge_unheard(events)
     for event in events:
-        with scene.stage.start("worker") as worker:
-            async with scene.record.commit_held(event) as lock:
-                await scene.notify(others, event)
+        async with scene.record.commit_held(event) as lock:
+            await scene.notify(others, event)
+            with scene.stage.launch("worker"):
                 backend = await lock.waited_for("worker")
-                worker.kill()
         await scene.record.gone(backend)
         assert await scene.record.states([event]) == {event: "succeeded"}
     await finished(scene, events)
