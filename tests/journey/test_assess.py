@@ -19,7 +19,7 @@ from counterfoil.domain.payment import Payment, ScreeningMode
 from counterfoil.domain.schedule import NEVER_SENT_FOR, REVIEW_LIFE, REVIEW_MARGIN, VERDICT_WITHIN
 from counterfoil.domain.screening import Check, Finding, Screening
 from counterfoil.domain.verdict import Cause, Source
-from counterfoil.journey import accept, assess, authorize, capture, conclude, reconcile, renew, retry, void
+from counterfoil.journey import accept, assess, authorize, capture, conclude, operating, reconcile, renew, retry, void
 from counterfoil.journey.accept import Accepted
 from counterfoil.processors.stripe import notices as stripe_notices
 from counterfoil.store import payments
@@ -49,10 +49,10 @@ async def work(shop: Shop) -> None:
         await shop.send(sending)
     cancel = shop.stripe.cancellation
     for letting in await void.claim_due(shop.pool, shop.ids, cancel, claimant(), shop.clock.now()):
-        heard = await void.call(shop.stripe, letting, shop.clock)
+        heard = await operating.call(shop.stripe, letting, shop.clock)
         await void.record(shop.pool, shop.ids, [heard], shop.clock.now())
     for taking in await capture.claim_due(shop.pool, shop.ids, shop.stripe.capture, claimant(), shop.clock.now()):
-        said = await capture.call(shop.stripe, taking, shop.clock)
+        said = await operating.call(shop.stripe, taking, shop.clock)
         await capture.record(shop.pool, shop.ids, [said], shop.clock.now())
     await assess.run_out(shop.pool, shop.ids, shop.clock.now())
 
@@ -155,7 +155,7 @@ async def test_the_webhook_of_the_void_says_the_same(shop: Shop, sandbox: Sandbo
     payment = await shop.charge(order())
     await found(shop, payment.id, Finding.DECLINED)
     (letting,) = await void.claim_due(shop.pool, shop.ids, shop.stripe.cancellation, claimant(), shop.clock.now())
-    heard = await void.call(shop.stripe, letting, shop.clock)
+    heard = await operating.call(shop.stripe, letting, shop.clock)
     (event,) = [json.loads(json.dumps(one)) for one in sandbox.account().events if one["type"].endswith(".canceled")]
     await keep(shop, event)
     await conclude.run(shop.pool, stripe_notices, shop.ids, shop.clock.now(), livemode=False)

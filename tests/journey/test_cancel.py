@@ -16,7 +16,7 @@ from counterfoil.domain.order import Mandate
 from counterfoil.domain.payment import CaptureMethod, Payment
 from counterfoil.domain.schedule import CLAIM
 from counterfoil.domain.states import PaymentState
-from counterfoil.journey import authorize, cancel, reconcile, renew, void
+from counterfoil.journey import authorize, cancel, operating, reconcile, renew, void
 from counterfoil.journey.accept import Accepted
 from counterfoil.processors.stripe.client import StripeProcessor
 from counterfoil.store import cancellations
@@ -38,7 +38,7 @@ async def cancelled(shop: Shop, order_id: str = "order-1") -> list[str]:
 async def let_go(shop: Shop) -> int:
     """One round of letting go, as the worker does; return how many payments that were."""
     lettings = await void.claim_due(shop.pool, shop.ids, shop.stripe.cancellation, claimant(), shop.clock.now())
-    heard = [await void.call(shop.stripe, letting, shop.clock) for letting in lettings]
+    heard = [await operating.call(shop.stripe, letting, shop.clock) for letting in lettings]
     await void.record(shop.pool, shop.ids, heard, shop.clock.now())
     return len(lettings)
 

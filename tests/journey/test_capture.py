@@ -18,8 +18,9 @@ from counterfoil.domain.money import Money
 from counterfoil.domain.payment import CaptureMethod, Payment
 from counterfoil.domain.schedule import CLAIM, HOLD_LIFE, HOLD_MARGIN, KEY_LIFE, LOOK_UPS_AFTER
 from counterfoil.domain.states import PaymentState
-from counterfoil.journey import capture, reconcile, void
-from counterfoil.journey.capture import Asked, Taking, Wanted
+from counterfoil.journey import capture, operating, reconcile, void
+from counterfoil.journey.capture import Wanted
+from counterfoil.journey.operating import Asked, Claimed
 from counterfoil.store import payments
 from counterfoil.store.operations import Kind, Operation
 from stripe_sandbox.sandbox import Sandbox, Server
@@ -40,21 +41,21 @@ async def ask(shop: Shop, payment: Payment, amount: int | None = None) -> Asked:
     return await capture.ask(shop.pool, shop.ids, shop.stripe.capture, wanted, shop.clock.now())
 
 
-async def asked(shop: Shop, payment: Payment, amount: int | None = None) -> Taking:
+async def asked(shop: Shop, payment: Payment, amount: int | None = None) -> Claimed:
     """Ask for a capture that is new, and return what is to be sent."""
-    taking = (await ask(shop, payment, amount)).taking
+    taking = (await ask(shop, payment, amount)).claimed
     assert taking is not None
     return taking
 
 
-async def send(shop: Shop, taking: Taking) -> Payment:
+async def send(shop: Shop, taking: Claimed) -> Payment:
     """Send a capture, and record what was heard."""
-    heard = await capture.call(shop.stripe, taking, shop.clock)
+    heard = await operating.call(shop.stripe, taking, shop.clock)
     (payment,) = await capture.record(shop.pool, shop.ids, [heard], shop.clock.now())
     return payment
 
 
-async def claimed(shop: Shop) -> list[Taking]:
+async def claimed(shop: Shop) -> list[Claimed]:
     """Take what is due, as a worker does."""
     return await capture.claim_due(shop.pool, shop.ids, shop.stripe.capture, claimant(), shop.clock.now())
 
@@ -145,11 +146,11 @@ async def test_twenty_who_ask_at_once_ask_for_one_capture(shop: Shop, peer: Serv
     """One of them is to send it; the others are told that it is under way, and later that it is done."""
     held = await hold(shop)
     answers = await asyncio.gather(*(ask(shop, held, 500) for _ in range(20)))
-    (taking,) = [one.taking for one in answers if one.taking is not None]
+    (taking,) = [one.claimed for one in answers if one.claimed is not None]
     assert {one.payment.amount_to_capture for one in answers} == {500}
     await send(shop, taking)
     late = await ask(shop, held, 500)
-    assert (late.taking, late.payment.state, late.payment.amount_captured) == (None, PaymentState.SUCCEEDED, 500)
+    assert (late.claimed, late.payment.state, late.payment.amount_captured) == (None, PaymentState.SUCCEEDED, 500)
     assert len(await captures(peer)) == 1
 
 
@@ -185,7 +186,7 @@ async def test_a_lost_answer_is_asked_for_again(shop: Shop, peer: Server, lost: 
 async def test_whoever_dies_between_call_and_record_is_made_up_for(shop: Shop, sandbox: Sandbox) -> None:
     """Nothing was recorded: once the claim is over a worker sends the same again, and nobody before."""
     held = await hold(shop)
-    await capture.call(shop.stripe, await asked(shop, held, 500), shop.clock)
+    await operating.call(shop.stripe, await asked(shop, held, 500), shop.clock)
     assert await claimed(shop) == []
     shop.clock.advance(CLAIM)
     (taking,) = await claimed(shop)
@@ -199,7 +200,7 @@ async def test_a_claim_that_was_taken_over_records_nothing(shop: Shop, peer: Ser
     held = await hold(shop)
     frozen = await asked(shop, held)
     await fault(peer, fault="error", status=503, effect="none")
-    heard = await capture.call(shop.stripe, frozen, shop.clock)
+    heard = await operating.call(shop.stripe, frozen, shop.clock)
     shop.clock.advance(CLAIM)
     (taking,) = await claimed(shop)
     (payment,) = await capture.record(shop.pool, shop.ids, [heard], shop.clock.now())
@@ -283,8 +284,10 @@ async def test_capture_and_cancel_exclude_one_another(shop: Shop) -> None:
         (served,) = [one for one in answers if not isinstance(one, BaseException)]
         assert isinstance(refused, WrongState)
         after = await read(shop, held)
+        assert served.claimed is not None
         asked_for = (after.amount_to_capture is not None, after.cancel_requested_at is not None)
-        assert asked_for == (isinstance(served, Asked), not isinstance(served, Asked))
+        expected = {Kind.CAPTURE: (True, False), Kind.CANCEL: (False, True)}
+        assert asked_for == expected[served.claimed.operation.kind]
 
 
 async def test_a_capture_and_an_orders_cancellation_at_once_come_to_one_end(shop: Shop, sandbox: Sandbox) -> None:
@@ -300,11 +303,11 @@ async def test_a_capture_and_an_orders_cancellation_at_once_come_to_one_end(shop
         cancel = shop.stripe.cancellation
         (letting,) = await void.claim_due(shop.pool, shop.ids, cancel, claimant(), shop.clock.now())
         if first == "capture":
-            taken = await capture.call(shop.stripe, taking, shop.clock)
-            let_go = await void.call(shop.stripe, letting, shop.clock)
+            taken = await operating.call(shop.stripe, taking, shop.clock)
+            let_go = await operating.call(shop.stripe, letting, shop.clock)
         else:
-            let_go = await void.call(shop.stripe, letting, shop.clock)
-            taken = await capture.call(shop.stripe, taking, shop.clock)
+            let_go = await operating.call(shop.stripe, letting, shop.clock)
+            taken = await operating.call(shop.stripe, taking, shop.clock)
         await void.record(shop.pool, shop.ids, [let_go], shop.clock.now())
         await capture.record(shop.pool, shop.ids, [taken], shop.clock.now())
         assert await shop.state(held) == ("succeeded" if first == "capture" else "canceled")
@@ -318,7 +321,7 @@ async def test_every_order_of_news_of_a_capture_ends_the_same(shop: Shop, sandbo
     for number, order_of_news in enumerate(itertools.permutations(range(3)), start=1):
         held = await hold(shop, number)
         made = len(events_of(sandbox))
-        heard = await capture.call(shop.stripe, await asked(shop, held, amount), shop.clock)
+        heard = await operating.call(shop.stripe, await asked(shop, held, amount), shop.clock)
         notices = [one for one in events_of(sandbox)[made:] if one["type"] in TOLD_BY]
         assert sorted(one["type"] for one in notices) == sorted(TOLD_BY)
         for which in order_of_news:
@@ -344,7 +347,7 @@ async def test_a_capture_that_stripe_refuses_for_good_leaves_the_hold(shop: Shop
     await shop.pool.execute("UPDATE operations SET amount = 2500")
     forged = shop.stripe.capture(held.intent_id or "", "event-1", 1, 2500)
     operation = Operation(held.id, Kind.CAPTURE, 1, 1, forged, 2500)
-    payment = await send(shop, Taking(operation, taking.claim))
+    payment = await send(shop, Claimed(operation, taking.claim))
     assert (payment.state, payment.amount_to_capture) == (PaymentState.AUTHORIZED, None)
     assert payment.let_go_at == payment.hold_ends_at is not None
     again = await asked(shop, held, 600)

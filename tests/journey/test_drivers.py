@@ -18,7 +18,7 @@ from tests.orders import Shop, claimant, order
 from counterfoil.domain.payment import CaptureMethod
 from counterfoil.domain.schedule import KEY_LIFE, LEARN_AFTER, LOOK_UPS_AFTER
 from counterfoil.domain.verdict import Source
-from counterfoil.journey import authorize, capture, reconcile, void
+from counterfoil.journey import authorize, capture, operating, reconcile, void
 from counterfoil.processors.stripe import notices as stripe_notices
 from counterfoil.processors.stripe.client import StripeProcessor
 from counterfoil.store import payments
@@ -132,7 +132,7 @@ async def test_a_hold_is_let_go(driven: Driven) -> None:
     await shop.pool.execute("UPDATE payments SET let_go_at = $1, next_check_at = $1", shop.clock.now())
     cancel = shop.stripe.cancellation
     (letting,) = await void.claim_due(shop.pool, shop.ids, cancel, claimant(), shop.clock.now())
-    heard = await void.call(shop.stripe, letting, shop.clock)
+    heard = await operating.call(shop.stripe, letting, shop.clock)
     await void.record(shop.pool, shop.ids, [heard], shop.clock.now())
     assert (held, await shop.state(payment)) == ("authorized", "canceled")
     assert [one["amount_captured"] for one in driven.sandbox.account().charges] == [0]
@@ -144,8 +144,8 @@ async def test_a_hold_is_taken_in_part(driven: Driven) -> None:
     held = await shop.charge(order(method="tok_visa", capture_method=CaptureMethod.MANUAL))
     wanted = capture.Wanted(held.id, 1500, "test")
     asked = await capture.ask(shop.pool, shop.ids, shop.stripe.capture, wanted, shop.clock.now())
-    assert asked.taking is not None
-    heard = await capture.call(shop.stripe, asked.taking, shop.clock)
+    assert asked.claimed is not None
+    heard = await operating.call(shop.stripe, asked.claimed, shop.clock)
     (payment,) = await capture.record(shop.pool, shop.ids, [heard], shop.clock.now())
     await keep(shop, *driven.news(held.id))
     await run(shop)

@@ -16,9 +16,10 @@ from counterfoil.domain.errors import NotFound, WrongState
 from counterfoil.domain.payment import CaptureMethod, Payment
 from counterfoil.domain.schedule import ACTION_LIFE, CLAIM, DOUBT_AFTER, HOLD_LIFE, HOLD_MARGIN
 from counterfoil.domain.states import PaymentState
-from counterfoil.journey import authorize, reconcile, void
+from counterfoil.journey import authorize, operating, reconcile, void
 from counterfoil.journey.accept import Accepted
-from counterfoil.journey.void import Asked, Letting, Wanted
+from counterfoil.journey.operating import Asked, Claimed
+from counterfoil.journey.void import Wanted
 from stripe_sandbox.sandbox import Sandbox, Server
 
 CHALLENGED = "pm_card_threeDSecure2Required"
@@ -31,21 +32,21 @@ async def ask(shop: Shop, payment: Payment) -> Asked:
     return await void.ask(shop.pool, shop.ids, cancel, Wanted(payment.id, "gateway"), shop.clock.now())
 
 
-async def claimed(shop: Shop) -> list[Letting]:
+async def claimed(shop: Shop) -> list[Claimed]:
     """Take what is due, as a worker does."""
     return await void.claim_due(shop.pool, shop.ids, shop.stripe.cancellation, claimant(), shop.clock.now())
 
 
-async def send(shop: Shop, letting: Letting) -> Payment:
+async def send(shop: Shop, letting: Claimed) -> Payment:
     """Send a cancellation, and record what was heard."""
-    heard = await void.call(shop.stripe, letting, shop.clock)
+    heard = await operating.call(shop.stripe, letting, shop.clock)
     (payment,) = await void.record(shop.pool, shop.ids, [heard], shop.clock.now())
     return payment
 
 
 async def canceled(shop: Shop, payment: Payment) -> Payment:
     """Cancel a payment for which Stripe must be told, and tell it."""
-    letting = (await ask(shop, payment)).letting
+    letting = (await ask(shop, payment)).claimed
     assert letting is not None
     return await send(shop, letting)
 
@@ -94,7 +95,7 @@ async def test_what_was_never_sent_is_canceled_at_once(shop: Shop, peer: Server)
     """Nobody at Stripe has heard of it, and nobody will; nor is it sent afterwards."""
     payment = await shop.accepted(order(), owner=None)
     asked = await ask(shop, payment)
-    assert (asked.payment.state, asked.letting) == (PaymentState.CANCELED, None)
+    assert (asked.payment.state, asked.claimed) == (PaymentState.CANCELED, None)
     assert await shop.facts(payment) == [(1, "PaymentRequested", "order"), (2, "PaymentCanceled", "order")]
     assert await reason(shop) == "CANCELED_ON_REQUEST"
     shop.clock.advance(CLAIM)
@@ -122,13 +123,13 @@ async def test_what_is_not_there_cannot_be_canceled(shop: Shop) -> None:
 async def test_a_cancellation_asked_for_again_is_the_same_one(shop: Shop) -> None:
     """While it is under way and when it is done, the payment is shown as it stands, and nothing is sent twice."""
     held = await hold(shop)
-    letting = (await ask(shop, held)).letting
+    letting = (await ask(shop, held)).claimed
     assert letting is not None
     again = await ask(shop, held)
-    assert (again.letting, again.payment.state) == (None, PaymentState.AUTHORIZED)
+    assert (again.claimed, again.payment.state) == (None, PaymentState.AUTHORIZED)
     await send(shop, letting)
     late = await ask(shop, held)
-    assert (late.letting, late.payment.state) == (None, PaymentState.CANCELED)
+    assert (late.claimed, late.payment.state) == (None, PaymentState.CANCELED)
 
 
 async def test_money_on_its_way_that_nothing_holds_back_is_not_canceled(shop: Shop) -> None:
@@ -146,7 +147,7 @@ async def test_a_hold_on_its_way_is_let_go_when_it_is_there(shop: Shop, wait: ti
     shop.clock.advance(wait)
     cancel = shop.stripe.cancellation
     asked = await void.ask(shop.pool, shop.ids, cancel, Wanted(sending.payment_id, "gateway"), shop.clock.now())
-    assert asked.letting is None
+    assert asked.claimed is None
     assert await claimed(shop) == []
     shop.clock.advance(CLAIM)
     (again,) = await authorize.claim_due(shop.pool, shop.ids, claimant(), shop.clock.now())
@@ -172,9 +173,9 @@ async def test_a_lost_answer_is_asked_for_again(shop: Shop, peer: Server, sandbo
 async def test_whoever_dies_between_call_and_record_is_made_up_for(shop: Shop) -> None:
     """Nothing was recorded: once the claim is over a worker does it again."""
     held = await hold(shop)
-    letting = (await ask(shop, held)).letting
+    letting = (await ask(shop, held)).claimed
     assert letting is not None
-    await void.call(shop.stripe, letting, shop.clock)
+    await operating.call(shop.stripe, letting, shop.clock)
     assert await claimed(shop) == []
     shop.clock.advance(CLAIM)
     (again,) = await claimed(shop)
@@ -231,7 +232,7 @@ async def test_news_of_a_hold_that_is_over_changes_nothing(shop: Shop, sandbox: 
     held = await hold(shop)
     if not asked_for:
         shop.clock.advance(HOLD_HELD)
-    letting = (await ask(shop, held)).letting if asked_for else (await claimed(shop))[0]
+    letting = (await ask(shop, held)).claimed if asked_for else (await claimed(shop))[0]
     assert letting is not None
     ended = await send(shop, letting)
     await keep(shop, *events_of(sandbox))

@@ -10,9 +10,9 @@ from tests.orders import Shop, claimant, order
 
 from counterfoil.domain.payment import Payment
 from counterfoil.domain.schedule import ACTION_LIFE, CLAIM, KEY_LIFE, LOOK_UPS_AFTER
-from counterfoil.journey import authorize, reconcile, void
+from counterfoil.journey import authorize, operating, reconcile, void
 from counterfoil.journey.accept import Accepted
-from counterfoil.journey.void import Letting
+from counterfoil.journey.operating import Claimed
 from counterfoil.processors.stripe.client import StripeProcessor
 from counterfoil.runtime.metrics import ALARMS
 from stripe_sandbox.sandbox import Sandbox, Server
@@ -28,7 +28,7 @@ async def left(shop: Shop, number: int = 1) -> Payment:
     return asked
 
 
-async def due(shop: Shop, name: str = "worker") -> list[Letting]:
+async def due(shop: Shop, name: str = "worker") -> list[Claimed]:
     """What a worker of that name would send now."""
     return await void.claim_due(shop.pool, shop.ids, shop.stripe.cancellation, claimant(name), shop.clock.now())
 
@@ -36,7 +36,7 @@ async def due(shop: Shop, name: str = "worker") -> list[Letting]:
 async def let_go(shop: Shop) -> int:
     """One round of the worker; return how many were let go."""
     lettings = await due(shop)
-    heard = [await void.call(shop.stripe, letting, shop.clock) for letting in lettings]
+    heard = [await operating.call(shop.stripe, letting, shop.clock) for letting in lettings]
     await void.record(shop.pool, shop.ids, heard, shop.clock.now())
     return len(lettings)
 
@@ -107,7 +107,7 @@ async def test_the_webhook_may_say_it_first(shop: Shop, sandbox: Sandbox) -> Non
     """Stripe's notice of what we let go comes before our answer is recorded: expired all the same, said once."""
     await left(shop)
     (letting,) = await due(shop)
-    heard = await void.call(shop.stripe, letting, shop.clock)
+    heard = await operating.call(shop.stripe, letting, shop.clock)
     await keep(shop, *events_of(sandbox))
     await run(shop)
     await void.record(shop.pool, shop.ids, [heard], shop.clock.now())
@@ -129,7 +129,7 @@ async def test_a_customer_who_acts_in_the_last_moment_has_paid(shop: Shop, sandb
     payment = await left(shop)
     (letting,) = await due(shop)
     await act(payment, "approve")
-    heard = await void.call(shop.stripe, letting, shop.clock)
+    heard = await operating.call(shop.stripe, letting, shop.clock)
     await void.record(shop.pool, shop.ids, [heard], shop.clock.now())
     assert (at_stripe(sandbox), await shop.state(payment)) == (["succeeded"], "succeeded")
     assert [name for _, name, _ in await shop.facts(payment)][2:] == ["PaymentSucceeded"]
@@ -142,7 +142,7 @@ async def test_the_webhook_of_that_money_may_come_first(shop: Shop, sandbox: San
     await act(payment, "approve")
     await keep(shop, *events_of(sandbox))
     await run(shop)
-    heard = await void.call(shop.stripe, letting, shop.clock)
+    heard = await operating.call(shop.stripe, letting, shop.clock)
     await void.record(shop.pool, shop.ids, [heard], shop.clock.now())
     assert (await shop.facts(payment))[2:] == [(3, "PaymentSucceeded", "notice")]
     assert await due(shop) == []
@@ -153,7 +153,7 @@ async def test_a_customer_who_fails_in_the_last_moment_leaves_a_failed_payment(s
     payment = await left(shop)
     (letting,) = await due(shop)
     await act(payment, "refuse")
-    heard = await void.call(shop.stripe, letting, shop.clock)
+    heard = await operating.call(shop.stripe, letting, shop.clock)
     await keep(shop, *events_of(sandbox))
     await run(shop)
     await void.record(shop.pool, shop.ids, [heard], shop.clock.now())
@@ -176,7 +176,7 @@ async def test_who_dies_before_the_answer_is_recorded_is_taken_over(shop: Shop, 
     """Nobody else is at it before the claim ends; then somebody is, under the same key."""
     payment = await left(shop)
     (lost,) = await due(shop, "a")
-    await void.call(shop.stripe, lost, shop.clock)
+    await operating.call(shop.stripe, lost, shop.clock)
     meanwhile = await due(shop, "b")
     shop.clock.advance(CLAIM)
     assert (meanwhile, await let_go(shop)) == ([], 1)
@@ -187,7 +187,7 @@ async def test_a_claim_that_was_taken_over_records_nothing(shop: Shop) -> None:
     """The frozen process comes back late with an answer: its fence is stale."""
     payment = await left(shop)
     (frozen,) = await due(shop, "a")
-    heard = await void.call(shop.stripe, frozen, shop.clock)
+    heard = await operating.call(shop.stripe, frozen, shop.clock)
     shop.clock.advance(CLAIM)
     (taken,) = await due(shop, "b")
     await void.record(shop.pool, shop.ids, [heard], shop.clock.now())
@@ -258,7 +258,7 @@ async def test_the_second_attempts_customer_is_not_waited_for_either(
     asked = await shop.charge_again(failed, CHALLENGED)
     shop.clock.advance(ACTION_LIFE)
     (letting,) = await due(shop)
-    heard = await void.call(shop.stripe, letting, shop.clock)
+    heard = await operating.call(shop.stripe, letting, shop.clock)
     if said_by == "answer":
         await void.record(shop.pool, shop.ids, [heard], shop.clock.now())
     else:
@@ -274,7 +274,8 @@ async def test_several_are_let_go_each_by_itself(shop: Shop, sandbox: Sandbox) -
     lettings = await due(shop)
     nowhere = StripeProcessor("sk_test_journey", livemode=False, api_base="http://127.0.0.1:9")
     heard = [
-        await void.call(nowhere if number == 1 else shop.stripe, one, shop.clock) for number, one in enumerate(lettings)
+        await operating.call(nowhere if number == 1 else shop.stripe, one, shop.clock)
+        for number, one in enumerate(lettings)
     ]
     await nowhere.close()
     await void.record(shop.pool, shop.ids, heard, shop.clock.now())

@@ -1,8 +1,9 @@
 """``POST /charge`` from the order to its answer: accept and record in batches, the call to the processor in between."""
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -13,19 +14,19 @@ from counterfoil.domain.money import refuse_if_unchargeable
 from counterfoil.domain.order import Link, Order
 from counterfoil.domain.payment import Payment, ScreeningMode
 from counterfoil.domain.screening import NO_SCREENING, Screening, as_asked
-from counterfoil.journey import accept, authorize, capture, renew, void
+from counterfoil.journey import accept, authorize, capture, operating, renew, void
 from counterfoil.journey.accept import Accepted, Repeated, Wish
 from counterfoil.journey.authorize import Heard, Sending
-from counterfoil.journey.capture import Taking
+from counterfoil.journey.operating import Asked, Claimed
 from counterfoil.journey.renew import Renewal
-from counterfoil.journey.void import Letting
 from counterfoil.messages.another_method import AnotherMethod
 from counterfoil.processors.port import Processor
 from counterfoil.roles.world import World
 from counterfoil.runtime.batching import Batcher
+from counterfoil.runtime.ids import Ids
 from counterfoil.runtime.metrics import BATCH_SIZE
 from counterfoil.store import customers
-from counterfoil.store.pool import SPLITTING, unavailable_when_down
+from counterfoil.store.pool import SPLITTING, Pool, unavailable_when_down
 
 LINGER_SECONDS: Final = 0.004
 """What waiting for company costs a lone order: less than its commit takes, nothing beside Stripe's answer."""
@@ -46,6 +47,9 @@ DRAIN_SECONDS: Final = 10.0
 """The same promise, shorter, once the gateway was asked to stop."""
 
 _log = structlog.get_logger()
+
+_Recording = Callable[[Pool, Ids, Sequence[operating.Heard], datetime], Awaitable[list[Payment]]]
+"""How a step records what was heard of an operation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,9 +153,7 @@ class Charging:
         began, world = self._world.clock.monotonic(), self._world
         wanted = capture.Wanted(payment_id, amount, self._owner)
         asked = await capture.ask(world.pool, world.ids, self._processor.capture, wanted, world.clock.now())
-        if asked.taking is None:
-            return asked.payment
-        return await self._in_time(asked.payment, self._take(asked.payment, asked.taking), began)
+        return await self._operated(asked, capture.record, began)
 
     async def cancel(self, payment_id: UUID) -> Payment:
         """Cancel a payment; return how it stands after that, or when time is over.
@@ -163,9 +165,7 @@ class Charging:
         began, world = self._world.clock.monotonic(), self._world
         wanted = void.Wanted(payment_id, self._owner)
         asked = await void.ask(world.pool, world.ids, self._processor.cancellation, wanted, world.clock.now())
-        if asked.letting is None:
-            return asked.payment
-        return await self._in_time(asked.payment, self._let_go(asked.payment, asked.letting), began)
+        return await self._operated(asked, void.record, began)
 
     async def charge_anew(self, payment_id: UUID, method: AnotherMethod) -> Payment:
         """Try a failed payment again with another method, and take it as far as the time allows.
@@ -285,21 +285,18 @@ class Charging:
             _log.warning("charge.unrecorded", payment_id=str(payment.id))
             return payment
 
-    async def _take(self, payment: Payment, taking: Taking) -> Payment:
-        heard = await capture.call(self._processor, taking, self._world.clock)
-        try:
-            (after,) = await capture.record(self._world.pool, self._world.ids, [heard], self._world.clock.now())
-        except Unavailable:
-            _log.warning("capture.unrecorded", payment_id=str(payment.id))
-            return payment
-        return after
+    async def _operated(self, asked: Asked, record: _Recording, began: float) -> Payment:
+        """Send what was asked for, where there is something to send; return how the payment stands after it."""
+        if asked.claimed is None:
+            return asked.payment
+        return await self._in_time(asked.payment, self._operate(asked.payment, asked.claimed, record), began)
 
-    async def _let_go(self, payment: Payment, letting: Letting) -> Payment:
-        heard = await void.call(self._processor, letting, self._world.clock)
+    async def _operate(self, payment: Payment, claimed: Claimed, record: _Recording) -> Payment:
+        heard = await operating.call(self._processor, claimed, self._world.clock)
         try:
-            (after,) = await void.record(self._world.pool, self._world.ids, [heard], self._world.clock.now())
+            (after,) = await record(self._world.pool, self._world.ids, [heard], self._world.clock.now())
         except Unavailable:
-            _log.warning("cancel.unrecorded", payment_id=str(payment.id))
+            _log.warning(f"{claimed.operation.kind.value}.unrecorded", payment_id=str(payment.id))
             return payment
         return after
 

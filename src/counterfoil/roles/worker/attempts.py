@@ -5,9 +5,9 @@ from uuid import UUID
 
 from counterfoil.domain.payment import Payment
 from counterfoil.domain.verdict import Verdict
-from counterfoil.journey import authorize, reconcile, void
+from counterfoil.journey import authorize, operating, reconcile, void
 from counterfoil.journey.authorize import Heard, Sending
-from counterfoil.journey.void import Letting
+from counterfoil.journey.operating import Claimed
 from counterfoil.roles.worker.bench import Bench
 from counterfoil.runtime.batching import Batcher
 from counterfoil.store.payments import Trace
@@ -90,11 +90,11 @@ class Lettings:
         cancel = bench.processor.cancellation
         lettings = await void.claim_due(world.pool, world.ids, cancel, bench.claimant, world.clock.now())
         for letting in lettings:
-            bench.begin(self.name, letting.cancellation.payment_id, self._let_go(letting))
+            bench.begin(self.name, letting.payment_id, self._let_go(letting))
         return len(lettings) == void.MOST_AT_ONCE
 
-    async def _let_go(self, letting: Letting) -> None:
+    async def _let_go(self, letting: Claimed) -> None:
         bench, world = self._bench, self._bench.world
-        heard = await void.call(bench.processor, letting, world.clock)
+        heard = await operating.call(bench.processor, letting, world.clock)
         await bench.pausing.note(heard.verdict)
         await void.record(world.pool, world.ids, [heard], world.clock.now())

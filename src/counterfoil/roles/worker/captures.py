@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from counterfoil.domain.payment import Payment
-from counterfoil.journey import capture
-from counterfoil.journey.capture import Heard, Taking
+from counterfoil.journey import capture, operating
+from counterfoil.journey.operating import Claimed, Heard
 from counterfoil.roles.worker.bench import Bench
 from counterfoil.runtime.batching import Batcher
 
@@ -26,11 +26,11 @@ class Captures:
         request = bench.processor.capture
         takings = await capture.claim_due(world.pool, world.ids, request, bench.claimant, world.clock.now())
         for taking in takings:
-            bench.begin(self.name, taking.operation.payment_id, self._take(taking))
+            bench.begin(self.name, taking.payment_id, self._take(taking))
         return len(takings) == capture.MOST_AT_ONCE
 
-    async def _take(self, taking: Taking) -> None:
-        heard = await capture.call(self._bench.processor, taking, self._bench.world.clock)
+    async def _take(self, taking: Claimed) -> None:
+        heard = await operating.call(self._bench.processor, taking, self._bench.world.clock)
         await self._bench.pausing.note(heard.verdict)
         await self._recorded.submit(heard)
 
