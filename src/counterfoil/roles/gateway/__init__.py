@@ -2,15 +2,15 @@
 
 from typing import Final
 
-from counterfoil.config import Mode, Settings, StripeDriver
+from counterfoil.config import Settings
 from counterfoil.domain.payment import ScreeningMode
 from counterfoil.domain.screening import Screening
-from counterfoil.processors.stripe.client import StripeProcessor
 from counterfoil.roles import probes
 from counterfoil.roles.gateway.application import application
 from counterfoil.roles.gateway.authentication import Doorkeeper
 from counterfoil.roles.gateway.charging import Charging
 from counterfoil.roles.gateway.routing import Gateway
+from counterfoil.roles.processor import open_processor
 from counterfoil.roles.serving import serve
 from counterfoil.roles.tending import database_check, tended
 from counterfoil.roles.world import open_world, owner_name
@@ -26,15 +26,7 @@ CONNECTIONS: Final = 10
 
 async def run(settings: Settings, shutdown: Shutdown) -> None:
     """Serve until asked to stop, then finish what is in hand."""
-    assert settings.stripe_key is not None, "the settings of this role demand it"
-    async with open_world(settings, "gateway", largest=CONNECTIONS) as world:
-        processor = StripeProcessor(
-            settings.stripe_key.reveal(),
-            livemode=settings.mode is Mode.LIVE,
-            api_base=settings.stripe_api_base,
-            return_url=settings.return_url,
-            by_charges=settings.stripe_driver is StripeDriver.CHARGES,
-        )
+    async with open_world(settings, "gateway", largest=CONNECTIONS) as world, open_processor(settings) as processor:
         screening = Screening(
             ScreeningMode(settings.fraud_screening.value), settings.fraud_timeout, settings.fraud_auto_block
         )
@@ -61,4 +53,3 @@ async def run(settings: Settings, shutdown: Shutdown) -> None:
                 allowed_hosts=settings.allowed_hosts,
             )
             await charging.drain()
-        await processor.close()

@@ -7,11 +7,11 @@ from typing import Any, Final
 
 import structlog
 
-from counterfoil.config import Mode, Settings, StripeDriver
+from counterfoil.config import Settings
 from counterfoil.domain.errors import Unavailable
 from counterfoil.processors.stripe import notices as stripe_notices
-from counterfoil.processors.stripe.client import StripeProcessor
 from counterfoil.roles import probes
+from counterfoil.roles.processor import open_processor
 from counterfoil.roles.serving import serve
 from counterfoil.roles.tending import database_check, tended
 from counterfoil.roles.worker.attempts import Lettings, Questions, Sends
@@ -45,15 +45,11 @@ _log = structlog.get_logger()
 async def run(settings: Settings, shutdown: Shutdown) -> None:
     """Work until asked to stop; what was claimed is finished."""
     assert settings.database_url is not None
-    assert settings.stripe_key is not None, "the settings of this role demand it"
-    async with open_world(settings, "worker", largest=CONNECTIONS) as world, tended(world):
-        processor = StripeProcessor(
-            settings.stripe_key.reveal(),
-            livemode=settings.mode is Mode.LIVE,
-            api_base=settings.stripe_api_base,
-            return_url=settings.return_url,
-            by_charges=settings.stripe_driver is StripeDriver.CHARGES,
-        )
+    async with (
+        open_world(settings, "worker", largest=CONNECTIONS) as world,
+        tended(world),
+        open_processor(settings) as processor,
+    ):
         bench = Bench(world, processor, owner_name("worker", world.ids))
         reading = Notices(bench, stripe_notices)
         timed: list[Work] = [
@@ -87,7 +83,6 @@ async def run(settings: Settings, shutdown: Shutdown) -> None:
                 shutdown=shutdown,
             )
             await _finish(loops, bench, shutdown)
-        await processor.close()
 
 
 async def _finish(loops: Collection["asyncio.Task[None]"], bench: Bench, shutdown: Shutdown) -> None:
