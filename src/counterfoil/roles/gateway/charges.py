@@ -11,7 +11,7 @@ from counterfoil.messages.another_method import AnotherMethod
 from counterfoil.messages.decoding import decode
 from counterfoil.messages.order_placed import OrderPlaced
 from counterfoil.roles.gateway import shapes
-from counterfoil.roles.gateway.routing import Gateway, admit, demand_json, json_answer, payment_id_of
+from counterfoil.roles.gateway.routing import Gateway, admit, demand_json, json_answer, json_body, payment_id_of
 from counterfoil.roles.problems import Kind, Problem, response
 from counterfoil.runtime.metrics import CHARGES
 from counterfoil.store.tokens import Scope
@@ -21,9 +21,8 @@ CHARGE: Final = "/charge"
 
 def mount(app: FastAPI, gateway: Gateway) -> None:
     """Add these routes to the application."""
-    body = {"content": {"application/json": {"schema": OrderPlaced.model_json_schema()}}, "required": True}
 
-    @app.post(CHARGE, dependencies=[Depends(admit(gateway, Scope.CHARGE))], openapi_extra={"requestBody": body})
+    @app.post(CHARGE, dependencies=[Depends(admit(gateway, Scope.CHARGE))], openapi_extra=json_body(OrderPlaced))
     async def charge(request: Request) -> Response:
         """Charge an order. Idempotent on ``event_id``: the same order again answers by the payment's present state."""
         demand_json(request)
@@ -37,12 +36,10 @@ def mount(app: FastAPI, gateway: Gateway) -> None:
         headers = {"Idempotent-Replayed": "true"} if done.repeated else {}
         return charged(done.payment, headers, shapes.status_of(done.payment))
 
-    body = {"content": {"application/json": {"schema": AnotherMethod.model_json_schema()}}, "required": True}
-
     @app.post(
         "/payments/{payment_id}/payment-method",
         dependencies=[Depends(admit(gateway, Scope.CHARGE))],
-        openapi_extra={"requestBody": body},
+        openapi_extra=json_body(AnotherMethod),
     )
     async def charge_anew(payment_id: str, request: Request) -> Response:
         """Try a failed payment again with another method; answers as a charge does. 409 while it has not failed."""

@@ -9,7 +9,7 @@ from counterfoil.messages.decoding import decode
 from counterfoil.messages.process_payment import ProcessPayment
 from counterfoil.roles.gateway import shapes
 from counterfoil.roles.gateway.charges import charged
-from counterfoil.roles.gateway.routing import Gateway, admit, demand_json
+from counterfoil.roles.gateway.routing import Gateway, admit, demand_json, json_body
 from counterfoil.store.tokens import Scope
 
 PROCESS: Final = "/payments"
@@ -20,12 +20,11 @@ WAIT: Final = "wait"
 
 def mount(app: FastAPI, gateway: Gateway) -> None:
     """Add this route to the application."""
-    body = {"content": {"application/json": {"schema": ProcessPayment.model_json_schema()}}, "required": True}
 
     @app.post(
         PROCESS,
         dependencies=[Depends(admit(gateway, Scope.CHARGE))],
-        openapi_extra={"requestBody": body},
+        openapi_extra=json_body(ProcessPayment),
     )
     async def process(request: Request) -> Response:
         """Make a payment under the id its sender chose: 202, or with ``Prefer: wait`` answered as a charge is."""

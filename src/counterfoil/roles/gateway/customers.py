@@ -7,7 +7,7 @@ from counterfoil.messages.card_numbers import holds_card_number
 from counterfoil.messages.customer_link import CustomerLink
 from counterfoil.messages.decoding import decode
 from counterfoil.messages.field_types import ExternalId
-from counterfoil.roles.gateway.routing import Gateway, admit, demand_json, json_answer
+from counterfoil.roles.gateway.routing import Gateway, admit, demand_json, json_answer, json_body
 from counterfoil.store import customers
 from counterfoil.store.pool import unavailable_when_down
 from counterfoil.store.tokens import Scope
@@ -15,13 +15,12 @@ from counterfoil.store.tokens import Scope
 
 def mount(app: FastAPI, gateway: Gateway) -> None:
     """Add this route to the application."""
-    body = {"content": {"application/json": {"schema": CustomerLink.model_json_schema()}}, "required": True}
 
     # Whoever may charge may name any method anyhow, so a link gives them nothing that they could not do without it.
     @app.put(
         "/customers/{customer_id:path}",
         dependencies=[Depends(admit(gateway, Scope.CHARGE))],
-        openapi_extra={"requestBody": body},
+        openapi_extra=json_body(CustomerLink),
     )
     async def link_customer(customer_id: ExternalId, request: Request) -> Response:
         """Link a customer to Stripe's, with the method that is charged when an order names none."""

@@ -11,14 +11,11 @@ from counterfoil.domain.effects import EffectKind
 from counterfoil.domain.errors import NotFound, NotParked
 from counterfoil.domain.states import PaymentState
 from counterfoil.roles.gateway import shapes
-from counterfoil.roles.gateway.routing import Gateway, admit, json_answer, payment_id_of
+from counterfoil.roles.gateway.routing import MOST_PER_PAGE, Gateway, admit, json_answer, payment_id_of
 from counterfoil.store import effects, reading
 from counterfoil.store.effects import EffectView, WayBack
 from counterfoil.store.pool import unavailable_when_down
 from counterfoil.store.tokens import Scope
-
-MOST_PER_PAGE: Final = 100
-"""Rows of a page; a page is built in memory."""
 
 _PRIVATE: Final = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
 """The address of the way back is known to its customer alone, and is to stay so."""

@@ -3,7 +3,7 @@
 from typing import Final
 
 from fastapi import Depends, FastAPI, Request, Response
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from counterfoil.domain.errors import InvalidRequest, WrongState
 from counterfoil.domain.states import PaymentState
@@ -13,7 +13,7 @@ from counterfoil.messages.decoding import decode
 from counterfoil.messages.field_types import ExternalId
 from counterfoil.roles.gateway import shapes
 from counterfoil.roles.gateway.charges import charged
-from counterfoil.roles.gateway.routing import Gateway, admit, demand_json, json_answer, payment_id_of
+from counterfoil.roles.gateway.routing import Gateway, admit, demand_json, json_answer, json_body, payment_id_of
 from counterfoil.store.tokens import Scope
 
 AUTHORIZE: Final = "/payments/authorize"
@@ -28,7 +28,7 @@ def mount(app: FastAPI, gateway: Gateway) -> None:
     """Add these routes to the application."""
     may_charge = [Depends(admit(gateway, Scope.CHARGE))]
 
-    @app.post(AUTHORIZE, dependencies=may_charge, openapi_extra=_body(AuthorizePayment, required=True))
+    @app.post(AUTHORIZE, dependencies=may_charge, openapi_extra=json_body(AuthorizePayment))
     async def authorize(request: Request) -> Response:
         """Hold money for an order. Idempotent on ``Idempotency-Key``, or without one on the order's id."""
         demand_json(request)
@@ -39,7 +39,9 @@ def mount(app: FastAPI, gateway: Gateway) -> None:
         return charged(done.payment, headers, CREATED if held else shapes.status_of(done.payment))
 
     @app.post(
-        "/payments/{payment_id}/capture", dependencies=may_charge, openapi_extra=_body(CapturePayment, required=False)
+        "/payments/{payment_id}/capture",
+        dependencies=may_charge,
+        openapi_extra=json_body(CapturePayment, required=False),
     )
     async def capture(payment_id: str, request: Request) -> Response:
         """Take what is held, or a part of it: 200 once it is taken, 202 while that is not known. 409 if nothing is."""
@@ -69,12 +71,6 @@ def _key_of(request: Request) -> str | None:
         return None if key is None else _KEY.validate_python(key)
     except ValidationError:
         raise InvalidRequest("Idempotency-Key", "must be printable ASCII, at most 255 characters") from None
-
-
-def _body(model: type[BaseModel], *, required: bool) -> dict[str, object]:
-    return {
-        "requestBody": {"content": {"application/json": {"schema": model.model_json_schema()}}, "required": required}
-    }
 
 
 _WITHOUT_MONEY: Final = frozenset({PaymentState.CANCELED, PaymentState.FAILED})

@@ -7,19 +7,18 @@ from counterfoil.messages.decoding import decode
 from counterfoil.messages.field_types import ExternalId
 from counterfoil.messages.order_cancelled import CancelOrder
 from counterfoil.roles.gateway import shapes
-from counterfoil.roles.gateway.routing import Gateway, admit, demand_json, json_answer
+from counterfoil.roles.gateway.routing import Gateway, admit, demand_json, json_answer, json_body
 from counterfoil.store.tokens import Scope
 
 
 def mount(app: FastAPI, gateway: Gateway) -> None:
     """Add this route to the application."""
-    body = {"content": {"application/json": {"schema": CancelOrder.model_json_schema()}}, "required": True}
 
     @app.post(
         "/orders/{order_id:path}/cancel",
         status_code=202,
         dependencies=[Depends(admit(gateway, Scope.CHARGE))],
-        openapi_extra={"requestBody": body},
+        openapi_extra=json_body(CancelOrder),
     )
     async def cancel_order(order_id: ExternalId, request: Request) -> Response:
         """Cancel an order: its payments end without the money, or give it back, and so does one that comes later."""

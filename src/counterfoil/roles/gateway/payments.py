@@ -1,6 +1,6 @@
 """The routes that show payments."""
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Depends, FastAPI, Query, Response
@@ -10,15 +10,12 @@ from counterfoil.domain.explanation import Sends, explain
 from counterfoil.domain.states import PaymentState
 from counterfoil.messages.field_types import ExternalId
 from counterfoil.roles.gateway import shapes
-from counterfoil.roles.gateway.routing import Gateway, admit, json_answer, payment_id_of
+from counterfoil.roles.gateway.routing import MOST_PER_PAGE, Gateway, admit, json_answer, payment_id_of
 from counterfoil.roles.pausing import LEFT_AFTER
 from counterfoil.store import pauses, payments, reading, refunds
 from counterfoil.store.pool import unavailable_when_down
 from counterfoil.store.reading import PaymentView, Wanted
 from counterfoil.store.tokens import Scope
-
-MOST_PER_PAGE: Final = 100
-"""Rows of a page; a page is built in memory."""
 
 
 def mount(app: FastAPI, gateway: Gateway) -> None:

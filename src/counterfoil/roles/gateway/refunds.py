@@ -12,7 +12,7 @@ from counterfoil.journey import refund
 from counterfoil.messages.decoding import decode
 from counterfoil.messages.refund_wanted import RefundWanted
 from counterfoil.roles.gateway import shapes
-from counterfoil.roles.gateway.routing import Gateway, admit, demand_json, json_answer, payment_id_of
+from counterfoil.roles.gateway.routing import Gateway, admit, demand_json, json_answer, json_body, payment_id_of
 from counterfoil.store import refunds
 from counterfoil.store.pool import unavailable_when_down
 from counterfoil.store.refunds import RefundView
@@ -24,13 +24,12 @@ _KEY: Final = re.compile(r"[!-~]{1,255}", re.ASCII)
 
 def mount(app: FastAPI, gateway: Gateway) -> None:
     """Add these routes to the application."""
-    body = {"content": {"application/json": {"schema": RefundWanted.model_json_schema()}}, "required": True}
 
     @app.post(
         "/payments/{payment_id}/refunds",
         status_code=202,
         dependencies=[Depends(admit(gateway, Scope.REFUND))],
-        openapi_extra={"requestBody": body},
+        openapi_extra=json_body(RefundWanted),
     )
     async def ask_back(payment_id: str, request: Request) -> Response:
         """Give money back, all that is left where no amount is named. Idempotent on ``Idempotency-Key``."""

@@ -2,11 +2,12 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import pydantic_core
 from fastapi import Request, Response
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from counterfoil.domain.errors import NotFound
@@ -16,6 +17,9 @@ from counterfoil.roles.gateway.charging import Charging
 from counterfoil.roles.world import World
 from counterfoil.runtime.shutdown import Shutdown
 from counterfoil.store.tokens import Scope
+
+MOST_PER_PAGE: Final = 100
+"""Rows of a page, of whatever is listed; a page is built in memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,13 @@ def payment_id_of(text: str) -> UUID:
 def json_answer(content: Any, status_code: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """Return a JSON answer; times in it are RFC 3339 in UTC."""
     return Response(pydantic_core.to_json(content), status_code, headers, media_type="application/json")
+
+
+def json_body(model: type[BaseModel], *, required: bool = True) -> dict[str, object]:
+    """Return what OpenAPI has to say of a route whose body is decoded by ourselves, strictly, and not by FastAPI."""
+    return {
+        "requestBody": {"content": {"application/json": {"schema": model.model_json_schema()}}, "required": required}
+    }
 
 
 def demand_json(request: Request) -> None:

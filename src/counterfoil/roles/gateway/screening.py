@@ -7,19 +7,18 @@ from counterfoil.messages.decoding import decode
 from counterfoil.messages.fraud_check_completed import FraudCheckCompleted
 from counterfoil.messages.review_decision import ReviewDecision
 from counterfoil.roles.gateway import shapes
-from counterfoil.roles.gateway.routing import Gateway, admit, demand_json, json_answer, payment_id_of
+from counterfoil.roles.gateway.routing import Gateway, admit, demand_json, json_answer, json_body, payment_id_of
 from counterfoil.store.tokens import Scope
 
 
 def mount(app: FastAPI, gateway: Gateway) -> None:
     """Add these routes to the application."""
     world = gateway.world
-    body = {"content": {"application/json": {"schema": FraudCheckCompleted.model_json_schema()}}, "required": True}
 
     @app.post(
         "/fraud-checks",
         dependencies=[Depends(admit(gateway, Scope.ADMIN))],
-        openapi_extra={"requestBody": body},
+        openapi_extra=json_body(FraudCheckCompleted),
         status_code=202,
     )
     async def fraud_check(request: Request) -> Response:
@@ -35,9 +34,7 @@ def mount(app: FastAPI, gateway: Gateway) -> None:
         }
         return json_answer(answer, status_code=202)
 
-    body = {"content": {"application/json": {"schema": ReviewDecision.model_json_schema()}}, "required": True}
-
-    @app.post("/payments/{payment_id}/review", openapi_extra={"requestBody": body})
+    @app.post("/payments/{payment_id}/review", openapi_extra=json_body(ReviewDecision))
     async def review(payment_id: str, request: Request) -> Response:
         """Decide on a payment that waits for a person; 409 where none is waited for."""
         bearer = await gateway.doorkeeper.admit(request.headers.get("authorization"), Scope.ADMIN)
