@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
+from uuid import UUID
 
 from counterfoil.domain.errors import Refused
 from counterfoil.domain.order import Order
@@ -33,6 +34,11 @@ class Due:
 
     payment: Payment
     order: Order
+
+    @property
+    def payment_id(self) -> UUID:
+        """The payment it is about."""
+        return self.payment.id
 
 
 @dataclass(frozen=True, slots=True)

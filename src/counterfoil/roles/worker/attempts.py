@@ -24,14 +24,11 @@ class Sends:
 
     async def round(self) -> bool:
         """Begin to send what is due; return whether there may be more to begin."""
+        return await self._bench.fill(self.name, authorize.MOST_AT_ONCE, self._claim, self._send)
+
+    async def _claim(self, free: int) -> list[Sending]:
         bench, world = self._bench, self._bench.world
-        free = authorize.MOST_AT_ONCE - bench.busy(self.name)
-        if not free:
-            return False
-        sendings = await authorize.claim_due(world.pool, world.ids, bench.claimant, world.clock.now(), free)
-        for sending in sendings:
-            bench.begin(self.name, sending.payment_id, self._send(sending))
-        return len(sendings) == free
+        return await authorize.claim_due(world.pool, world.ids, bench.claimant, world.clock.now(), free)
 
     async def _send(self, sending: Sending) -> None:
         heard = await authorize.call(self._bench.processor, sending, self._bench.world.clock)
@@ -54,14 +51,11 @@ class Questions:
 
     async def round(self) -> bool:
         """Begin to ask about what is due; return whether there may be more to begin."""
+        return await self._bench.fill(self.name, reconcile.MOST_AT_ONCE, self._claim, self._ask)
+
+    async def _claim(self, free: int) -> list[Trace]:
         bench, world = self._bench, self._bench.world
-        free = reconcile.MOST_AT_ONCE - bench.busy(self.name)
-        if not free:
-            return False
-        traces = await reconcile.claim_due(world.pool, bench.claimant, world.clock.now(), free)
-        for trace in traces:
-            bench.begin(self.name, trace.payment_id, self._ask(trace))
-        return len(traces) == free
+        return await reconcile.claim_due(world.pool, bench.claimant, world.clock.now(), free)
 
     async def _ask(self, trace: Trace) -> None:
         payment_id, verdict = await reconcile.ask(self._bench.processor, trace)
@@ -84,14 +78,13 @@ class Lettings:
 
     async def round(self) -> bool:
         """Begin to let go what is due; return whether there may be more to begin."""
+        return await self._bench.fill(self.name, void.MOST_AT_ONCE, self._claim, self._let_go)
+
+    async def _claim(self, _free: int) -> list[Claimed]:
         bench, world = self._bench, self._bench.world
-        if bench.busy(self.name) >= void.MOST_AT_ONCE:
-            return False
-        cancel = bench.processor.cancellation
-        lettings = await void.claim_due(world.pool, world.ids, cancel, bench.claimant, world.clock.now())
-        for letting in lettings:
-            bench.begin(self.name, letting.payment_id, self._let_go(letting))
-        return len(lettings) == void.MOST_AT_ONCE
+        return await void.claim_due(
+            world.pool, world.ids, bench.processor.cancellation, bench.claimant, world.clock.now()
+        )
 
     async def _let_go(self, letting: Claimed) -> None:
         bench, world = self._bench, self._bench.world

@@ -19,6 +19,15 @@ GATHER_SECONDS: Final = 0.02
 LINGER_SECONDS: Final = 0.004
 """What an answer waits for others to be recorded with."""
 
+
+class _Due(Protocol):
+    """What was claimed: something about one payment."""
+
+    @property
+    def payment_id(self) -> UUID: ...
+
+
+_Claimed = TypeVar("_Claimed", bound=_Due)
 _Heard = TypeVar("_Heard")
 _Recorded = TypeVar("_Recorded")
 
@@ -45,7 +54,30 @@ class Bench:
         self.pausing = Pausing(world, processor)
         self._calls: dict[str, set[asyncio.Task[None]]] = {}
 
-    def begin(self, kind: str, payment_id: UUID, call: Coroutine[Any, Any, object]) -> None:
+    async def fill(
+        self,
+        kind: str,
+        most: int,
+        claim: Callable[[int], Awaitable[Sequence[_Claimed]]],
+        call: Callable[[_Claimed], Coroutine[Any, Any, object]],
+    ) -> bool:
+        """Claim what is due, as far as there is room for `most` calls of a kind, and begin a call for each.
+
+        ``claim`` is told how much room there is; a step that claims a fixed number may go a little beyond it. Returns
+        whether there may be more at once.
+
+        Raises:
+            Unavailable: the store does not answer; nothing was begun.
+        """
+        free = most - len(self._calls.get(kind, ()))
+        if free <= 0:
+            return False
+        claimed = await claim(free)
+        for one in claimed:
+            self._begin(kind, one.payment_id, call(one))
+        return len(claimed) >= free
+
+    def _begin(self, kind: str, payment_id: UUID, call: Coroutine[Any, Any, object]) -> None:
         """Let a call run by itself: a slow one keeps no other from being recorded, nor from being begun."""
 
         async def run() -> None:
@@ -58,10 +90,6 @@ class Bench:
         begun = self._calls.setdefault(kind, set())
         begun.add(task)
         task.add_done_callback(begun.discard)
-
-    def busy(self, kind: str) -> int:
-        """Return how many calls of a kind were begun and are not recorded yet."""
-        return len(self._calls.get(kind, ()))
 
     def under_way(self) -> list["asyncio.Task[None]"]:
         """Return all calls that were begun and are not recorded yet."""

@@ -20,14 +20,13 @@ class Captures:
 
     async def round(self) -> bool:
         """Begin to capture what is due; return whether there may be more to begin."""
+        return await self._bench.fill(self.name, capture.MOST_AT_ONCE, self._claim, self._take)
+
+    async def _claim(self, _free: int) -> list[Claimed]:
         bench, world = self._bench, self._bench.world
-        if bench.busy(self.name) >= capture.MOST_AT_ONCE:
-            return False
-        request = bench.processor.capture
-        takings = await capture.claim_due(world.pool, world.ids, request, bench.claimant, world.clock.now())
-        for taking in takings:
-            bench.begin(self.name, taking.payment_id, self._take(taking))
-        return len(takings) == capture.MOST_AT_ONCE
+        return await capture.claim_due(
+            world.pool, world.ids, bench.processor.capture, bench.claimant, world.clock.now()
+        )
 
     async def _take(self, taking: Claimed) -> None:
         heard = await operating.call(self._bench.processor, taking, self._bench.world.clock)

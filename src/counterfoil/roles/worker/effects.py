@@ -34,14 +34,11 @@ class Effects:
 
     async def round(self) -> bool:
         """Begin what is due; return whether there may be more to begin."""
+        return await self._bench.fill(self.name, fulfil.MOST_AT_ONCE, self._claim, self._carry_out)
+
+    async def _claim(self, free: int) -> list[Errand]:
         bench, world = self._bench, self._bench.world
-        free = fulfil.MOST_AT_ONCE - bench.busy(self.name)
-        if not free:
-            return False
-        errands = await fulfil.claim_due(world.pool, bench.claimant.name, world.clock.now(), free)
-        for errand in errands:
-            bench.begin(self.name, errand.payment_id, self._carry_out(errand))
-        return len(errands) == free
+        return await fulfil.claim_due(world.pool, bench.claimant.name, world.clock.now(), free)
 
     async def _carry_out(self, errand: Errand) -> None:
         await self._recorded.submit(await fulfil.call(self._post, errand, self._bench.world.clock))

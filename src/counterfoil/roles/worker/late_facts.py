@@ -22,14 +22,11 @@ class LateFacts:
 
     async def round(self) -> bool:
         """Begin to ask for what is due; return whether there may be more to begin."""
+        return await self._bench.fill(self.name, learn.MOST_AT_ONCE, self._claim, self._learn)
+
+    async def _claim(self, free: int) -> list[Due]:
         bench, world = self._bench, self._bench.world
-        free = learn.MOST_AT_ONCE - bench.busy(self.name)
-        if not free:
-            return False
-        found = await learn.claim_due(world.pool, bench.claimant, world.clock.now(), free)
-        for due in found:
-            bench.begin(self.name, due.payment_id, self._learn(due))
-        return len(found) == free
+        return await learn.claim_due(world.pool, bench.claimant, world.clock.now(), free)
 
     async def _learn(self, due: Due) -> None:
         heard = await learn.call(self._bench.processor, due)

@@ -25,14 +25,11 @@ class Refunds:
 
     async def round(self) -> bool:
         """Begin to send what is due; return whether there may be more to begin."""
+        return await self._bench.fill(self.name, refund.MOST_AT_ONCE, self._claim, self._send)
+
+    async def _claim(self, free: int) -> list[Sending]:
         bench, world = self._bench, self._bench.world
-        free = refund.MOST_AT_ONCE - bench.busy(self.name)
-        if not free:
-            return False
-        sendings = await refund.claim_due(world.pool, bench.processor.refund, bench.claimant, world.clock.now(), free)
-        for sending in sendings:
-            bench.begin(self.name, sending.payment_id, self._send(sending))
-        return len(sendings) == free
+        return await refund.claim_due(world.pool, bench.processor.refund, bench.claimant, world.clock.now(), free)
 
     async def _send(self, sending: Sending) -> None:
         heard = await refund.call(self._bench.processor, sending, self._bench.world.clock)
@@ -55,14 +52,11 @@ class Recounts:
 
     async def round(self) -> bool:
         """Begin to ask about what is due; return whether there may be more to begin."""
+        return await self._bench.fill(self.name, recount.MOST_AT_ONCE, self._claim, self._look)
+
+    async def _claim(self, free: int) -> list[Trace]:
         bench, world = self._bench, self._bench.world
-        free = recount.MOST_AT_ONCE - bench.busy(self.name)
-        if not free:
-            return False
-        traces = await recount.claim_due(world.pool, bench.claimant, world.clock.now(), free)
-        for trace in traces:
-            bench.begin(self.name, trace.payment_id, self._look(trace))
-        return len(traces) == free
+        return await recount.claim_due(world.pool, bench.claimant, world.clock.now(), free)
 
     async def _look(self, trace: Trace) -> None:
         bench, world = self._bench, self._bench.world

@@ -20,14 +20,11 @@ class Retries:
 
     async def round(self) -> bool:
         """Begin to try again what is due; return whether there may be more to begin."""
+        return await self._bench.fill(self.name, retry.MOST_AT_ONCE, self._claim, self._retry)
+
+    async def _claim(self, free: int) -> list[Due]:
         bench, world = self._bench, self._bench.world
-        free = retry.MOST_AT_ONCE - bench.busy(self.name)
-        if not free:
-            return False
-        found = await retry.take_due(world.pool, bench.claimant, world.clock.now(), free)
-        for due in found:
-            bench.begin(self.name, due.payment.id, self._retry(due))
-        return len(found) == free
+        return await retry.take_due(world.pool, bench.claimant, world.clock.now(), free)
 
     async def _retry(self, due: Due) -> None:
         try:
