@@ -250,6 +250,21 @@ def test_show_takes_the_id_of_an_order_too(counterfoil: Command, peer: Peer) -> 
     assert as_json == {**SUCCEEDED, "timeline": [entry], "effects": []}
 
 
+def test_show_tells_a_check_s_grounds(counterfoil: Command, peer: Peer) -> None:
+    """Whoever has to decide reads them as words."""
+    grounds = {
+        "reasons": ["new device", "far away"],
+        "signals": [{"name": "velocity", "weight": 0.25}],
+        "confidence": 0.9,
+    }
+    entry = {"at": CREATED, "kind": "check", "name": "fraud check manual_review", "details": grounds}
+    peer.replies["/payments/0199-a"] = [Reply(SUCCEEDED)]
+    peer.replies["/payments/0199-a/timeline"] = [Reply({"payment_id": "0199-a", "entries": [entry]})]
+    done = counterfoil("show", "0199-a", settings=peer.settings)
+    said = " ".join(done.stdout.split())
+    assert "reasons=new device, far away signals=velocity 0.25 confidence=0.9" in said
+
+
 def test_show_of_nothing(counterfoil: Command, peer: Peer) -> None:
     """An id that nothing has is said to be that."""
     done = counterfoil("show", "nothing", settings=peer.settings)

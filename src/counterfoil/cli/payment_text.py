@@ -179,7 +179,14 @@ def effect_row(effect: Mapping[str, Any]) -> list["str | Text"]:
 
 def details(values: Mapping[str, Any]) -> str:
     """Return details as `name=value` with the empty ones left out."""
-    return "  ".join(f"{name}={value}" for name, value in values.items() if value not in (None, "", {}, []))
+    return "  ".join(f"{name}={_said(value)}" for name, value in values.items() if value not in (None, "", {}, []))
+
+
+def _said(value: object) -> str:
+    """Return a value as it reads within a line: a list with commas, an object as its values."""
+    if isinstance(value, list):
+        return ", ".join(map(_said, value))
+    return " ".join(map(_said, value.values())) if isinstance(value, dict) else str(value)
 
 
 def moment(iso: str) -> str:

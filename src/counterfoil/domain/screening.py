@@ -79,6 +79,23 @@ def as_asked(order: Order, mode: ScreeningMode) -> Order:
 
 
 @dataclass(frozen=True, slots=True)
+class Signal:
+    """One thing that a check looked at, and how much it counted."""
+
+    name: str
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class Grounds:
+    """Why a check found what it found, in its own words, for the person who may have to decide."""
+
+    reasons: tuple[str, ...] = ()
+    signals: tuple[Signal, ...] = ()
+    confidence: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Check:
     """What was found of a payment, which need not be here yet. ``note`` is a person's, where it was one."""
 
@@ -87,6 +104,7 @@ class Check:
     cause: Cause
     risk_score: float | None = None
     note: str | None = None
+    grounds: Grounds | None = None
 
 
 def hear_check(payment: Payment, check: Check, now: datetime) -> Advance:

@@ -5,7 +5,8 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
-from counterfoil.domain.screening import Check, Finding, Screening
+from counterfoil.domain import screening as domain
+from counterfoil.domain.screening import Check, Finding, Grounds, Screening
 from counterfoil.domain.verdict import Cause, Source
 from counterfoil.messages.field_types import ExternalId
 
@@ -26,7 +27,7 @@ class Signal(BaseModel):
 
 
 class FraudCheckCompleted(BaseModel):
-    """A payment was checked. Only its decision, its risk score and its id are kept; the rest is the checker's own."""
+    """A payment was checked. Its decision, risk score, id and grounds are kept; the rest is the checker's own."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -43,6 +44,10 @@ class FraudCheckCompleted(BaseModel):
     def check(self, screening: Screening) -> Check:
         """Return what it means for the payment, under these rules."""
         finding = screening.finding(self.decision, self.risk_score)
-        return Check(
-            self.payment_id, finding, Cause(Source.FRAUD_CHECK, self.transaction_id or UNNAMED), self.risk_score
-        )
+        cause = Cause(Source.FRAUD_CHECK, self.transaction_id or UNNAMED)
+        return Check(self.payment_id, finding, cause, self.risk_score, grounds=self._grounds())
+
+    def _grounds(self) -> Grounds | None:
+        weighed = tuple(domain.Signal(one.name, one.weight) for one in self.signals)
+        grounds = Grounds(self.reasons, weighed, self.confidence)
+        return grounds if grounds != Grounds() else None

@@ -81,7 +81,7 @@ class Wanted:
 class Entry:
     """One line of a payment's timeline. ``kind`` is request, notice, check, fact or fee.
 
-    Of a fee ``sequence`` is its amount, ``source`` its currency.
+    Of a fee ``sequence`` is its amount, ``source`` its currency. ``grounds`` is JSON, of a fraud check that told any.
     """
 
     at: datetime
@@ -90,6 +90,7 @@ class Entry:
     sequence: int
     reference: str
     source: str | None
+    grounds: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

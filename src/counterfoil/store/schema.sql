@@ -402,6 +402,7 @@ CREATE TABLE fraud_checks (
     reference   text             NOT NULL,  -- the check's own id, or who the person came as
     note        text,
     received_at timestamptz      NOT NULL,
+    grounds     jsonb,                      -- why, as the check says: reasons, signals and their weights, confidence
 
     CONSTRAINT fraud_checks_decision_is_known CHECK (decision IN ('APPROVED', 'DECLINED', 'MANUAL_REVIEW'))
 );

@@ -1,6 +1,8 @@
 """Fraud checks, and who tried how often. The typed side of ``sql/screening.sql``."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -51,6 +53,7 @@ async def keep(connection: Connection, checks: Mapping[UUID, Check], now: dateti
         [check.cause.source.value for check in kept],
         [check.cause.reference for check in kept],
         [check.note for check in kept],
+        [json.dumps(asdict(check.grounds)) if check.grounds is not None else None for check in kept],
         now,
     )
 

@@ -83,9 +83,10 @@ async def test_a_charge_waits_for_its_check_and_is_charged_once_approved(
     )
     entries = (await counter.ask(http, f"/payments/{payment_id}/timeline")).json()["entries"]
     (entry,) = [entry for entry in entries if entry["kind"] == "check"]
+    grounds = {"reasons": ["known device"], "signals": [{"name": "velocity", "weight": 0.25}], "confidence": 0.97}
     assert (entry["name"], entry["details"]) == (
         "fraud check approved",
-        {"reference": "check-1", "risk_score": 12.5},
+        {"reference": "check-1", "risk_score": 12.5, **grounds},
     )
 
 
@@ -117,7 +118,10 @@ async def test_a_person_decides_where_the_check_could_not(counter: Counter, http
     path = f"/payments/{payment_id}/review"
     early = await post(counter, http, path, decision)
     assert (early.status_code, early.json()["type"].rpartition(":")[2]) == (409, "wrong-state")
-    await checked(counter, http, payment_id, "MANUAL_REVIEW")
+    await checked(counter, http, payment_id, "MANUAL_REVIEW", reasons=["new device", "far away"])
+    entries = (await counter.ask(http, f"/payments/{payment_id}/timeline")).json()["entries"]
+    (told,) = [entry["details"]["reasons"] for entry in entries if entry["kind"] == "check"]
+    assert told == ["new device", "far away"]
     listed = (await counter.ask(http, "/payments?under_review=true")).json()["payments"]
     assert [payment["payment_id"] for payment in listed] == [payment_id]
     assert listed[0]["screening"]["awaits"] == "review"
@@ -130,7 +134,8 @@ async def test_a_person_decides_where_the_check_could_not(counter: Counter, http
     assert (await counter.ask(http, "/payments?under_review=true")).json()["payments"] == []
     entries = (await counter.ask(http, f"/payments/{payment_id}/timeline")).json()["entries"]
     (entry,) = [entry for entry in entries if entry["kind"] == "check"]
-    assert (entry["name"], entry["details"]["reference"]) == ("review approved", "ada: a regular")
+    details = entry["details"]
+    assert (entry["name"], details["reference"], details["reasons"]) == ("review approved", "ada: a regular", told)
 
 
 async def test_a_list_of_reviews_has_no_status(counter: Counter, http: httpx.AsyncClient) -> None:

@@ -136,7 +136,8 @@ def entry(line: Entry) -> dict[str, Any]:
     if line.kind == "notice":
         body["details"] |= {"deliveries": line.sequence, "state": line.source}
     elif line.kind == "check":
-        body["details"] |= {"risk_score": float(line.source) if line.source is not None else None}
+        told = json.loads(line.grounds) if line.grounds is not None else {}
+        body["details"] |= {"risk_score": float(line.source) if line.source is not None else None, **told}
     else:
         body["sequence"] = line.sequence
     return body

@@ -47,23 +47,23 @@ SELECT id FROM payments WHERE order_id = $1 ORDER BY owns_order DESC, id DESC LI
 
 -- name: timeline
 -- Everything on record about the payment $1, in the order it happened: requests, notices, checks, facts, the fee.
-SELECT at, kind, name, sequence, reference, source FROM (
+SELECT at, kind, name, sequence, reference, source, grounds FROM (
     SELECT first_sent_at AS at, 'request' AS kind, 'attempt ' || number AS name, number AS sequence,
-           idempotency_key AS reference, NULL AS source, 0 AS rank
+           idempotency_key AS reference, NULL AS source, NULL::jsonb AS grounds, 0 AS rank
       FROM attempts WHERE payment_id = $1 AND first_sent_at IS NOT NULL
     UNION ALL
-    SELECT first_sent_at, 'request', 'refund', row_number() OVER (ORDER BY created_at, id), idempotency_key, NULL, 0
+    SELECT first_sent_at, 'request', 'refund', row_number() OVER (ORDER BY created_at, id), idempotency_key, NULL, NULL, 0
       FROM refunds WHERE payment_id = $1 AND first_sent_at IS NOT NULL
     UNION ALL
-    SELECT received_at, 'notice', type, deliveries, event_id, state, 3 FROM notices WHERE payment_id = $1
+    SELECT received_at, 'notice', type, deliveries, event_id, state, NULL, 3 FROM notices WHERE payment_id = $1
     UNION ALL
     SELECT received_at, 'check', CASE source WHEN 'review' THEN 'review ' ELSE 'fraud check ' END || lower(decision), 1,
-           concat_ws(': ', reference, note), risk_score::text, 1
+           concat_ws(': ', reference, note), risk_score::text, grounds, 1
       FROM fraud_checks WHERE payment_id = $1
     UNION ALL
-    SELECT occurred_at, 'fact', name, version, cause_reference, cause_source, 2 FROM facts WHERE payment_id = $1
+    SELECT occurred_at, 'fact', name, version, cause_reference, cause_source, NULL, 2 FROM facts WHERE payment_id = $1
     UNION ALL
-    SELECT fee_known_at, 'fee', 'fee', fee, fee_reference, fee_currency, 3 FROM payments
+    SELECT fee_known_at, 'fee', 'fee', fee, fee_reference, fee_currency, NULL, 3 FROM payments
      WHERE id = $1 AND fee_known_at IS NOT NULL
 ) AS entries
 ORDER BY at, rank, sequence;

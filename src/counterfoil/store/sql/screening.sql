@@ -13,14 +13,15 @@ SELECT pg_advisory_xact_lock(hashtext('counterfoil fraud checks'));
 -- name: keep
 -- Keep a check of each of the payments $1, known or not. The first that decides stays; until then the last one does.
 -- Locks the rows that are there.
-INSERT INTO fraud_checks AS f (payment_id, decision, risk_score, source, reference, note, received_at)
-SELECT payment_id, decision, risk_score, source, reference, note, $7::timestamptz
-  FROM unnest($1::uuid[], $2::text[], $3::float8[], $4::text[], $5::text[], $6::text[])
-       AS t(payment_id, decision, risk_score, source, reference, note)
+INSERT INTO fraud_checks AS f (payment_id, decision, risk_score, source, reference, note, received_at, grounds)
+SELECT payment_id, decision, risk_score, source, reference, note, $8::timestamptz, grounds::jsonb
+  FROM unnest($1::uuid[], $2::text[], $3::float8[], $4::text[], $5::text[], $6::text[], $7::text[])
+       AS t(payment_id, decision, risk_score, source, reference, note, grounds)
  ORDER BY payment_id
 ON CONFLICT (payment_id) DO UPDATE
    SET decision = excluded.decision, risk_score = coalesce(excluded.risk_score, f.risk_score), source = excluded.source,
-       reference = excluded.reference, note = excluded.note, received_at = excluded.received_at
+       reference = excluded.reference, note = excluded.note, received_at = excluded.received_at,
+       grounds = coalesce(excluded.grounds, f.grounds)
  WHERE f.decision = 'MANUAL_REVIEW';
 
 -- name: kept
