@@ -8,7 +8,7 @@ export UV_SYSTEM_CERTS := 1
 UV := env -u VIRTUAL_ENV $(BIN)/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo up check test test-stripe lock diagram sandbox-coverage
+.PHONY: help setup setup-dev demo up check test test-stripe lock diagram schemas sandbox-coverage
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-16s %s\n' "$$name" "$$text"; done
@@ -61,6 +61,9 @@ lock: setup-dev  ## renew the lock files (hashes, no registry addresses)
 	@$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 --extra embedded pyproject.toml -o requirements.lock
 	@$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 --extra embedded --group dev pyproject.toml -c requirements.lock -o requirements-dev.lock
 	@echo "uv==$$($(BIN)/uv --version | cut -d' ' -f2)" | $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 - -o requirements-uv.lock
+
+schemas: setup  ## renew the JSON Schemas of messages from their types
+	@$(BIN)/python -m counterfoil.messages.schemas
 
 diagram: setup  ## draw docs/concepts/states.md from the state machine's tables
 	@$(BIN)/python -c 'from pathlib import Path; from counterfoil.domain.pictures import states_page; Path("docs/concepts/states.md").write_text(states_page(), "utf-8")'

@@ -12,6 +12,7 @@ from typing import NoReturn
 import typer
 
 from counterfoil.cli import (
+    asyncapi,
     customers,
     demo,
     events,
@@ -68,6 +69,7 @@ app.command("run")(roles.run)
 app.command("migrate")(migrating.migrate)
 app.add_typer(customers.customer, name="customer")
 app.add_typer(tokens.token, name="token")
+app.command("asyncapi")(asyncapi.asyncapi)
 app.command("config")(settings.config)
 
 

@@ -111,8 +111,10 @@ def decode_object(raw: bytes, *, keep_nul: bool = False) -> dict[str, JSON]:
     return decoded
 
 
-def decode(raw: bytes, model: type[ModelT]) -> ModelT:
+def decode(raw: bytes, model: type[ModelT], *, as_message: bool = False) -> ModelT:
     """Decode a message that somebody sends us into its type, refusing rather than coercing.
+
+    What is snake_case over HTTP and camelCase on a topic is one type: `as_message` reads it by its camelCase names.
 
     Beyond `decode_object`: no card data, no key named like JavaScript's ancestry of objects, no unknown field at any
     depth, and every value of exactly the type asked for (`"1999"`, `19.99`, `1999.0`, `1e3` and `true` are no integer).
@@ -125,7 +127,8 @@ def decode(raw: bytes, model: type[ModelT]) -> ModelT:
     _refuse_what_others_misread(decoded)
     try:
         # From the bytes, because in JSON a date or an enum can only be text, and pydantic is strict accordingly.
-        return model.model_validate_json(raw, strict=True, extra="forbid")
+        names = {"by_alias": True, "by_name": False} if as_message else {}
+        return model.model_validate_json(raw, strict=True, extra="forbid", **names)
     except ValidationError as error:
         # The first is enough, and the chain is cut: pydantic's own text quotes what was sent.
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]

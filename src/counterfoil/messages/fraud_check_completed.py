@@ -1,4 +1,4 @@
-"""FraudCheckCompleted 0.0.1: what a fraud check found; the body of ``POST /fraud-checks`` until its topic is read."""
+"""FraudCheckCompleted 0.0.1, on ``fraud.checks``; in snake_case the body of ``POST /fraud-checks``."""
 
 from typing import Annotated
 from uuid import UUID
@@ -9,6 +9,7 @@ from counterfoil.domain import screening as domain
 from counterfoil.domain.screening import Check, Finding, Grounds, Screening
 from counterfoil.domain.verdict import Cause, Source
 from counterfoil.messages.field_types import ExternalId
+from counterfoil.messages.naming import TWO_NAMES
 
 UNNAMED = "unnamed"
 """The cause of what a check without a transaction id brings about."""
@@ -29,7 +30,7 @@ class Signal(BaseModel):
 class FraudCheckCompleted(BaseModel):
     """A payment was checked. Its decision, risk score, id and grounds are kept; the rest is the checker's own."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = TWO_NAMES
 
     payment_id: UUID
     decision: Finding

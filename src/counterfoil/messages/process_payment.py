@@ -1,21 +1,22 @@
-"""ProcessPayment 0.0.1, in snake_case: the body of ``POST /payments``."""
+"""ProcessPayment 0.0.1, on ``payments.commands``; in snake_case the body of ``POST /payments``."""
 
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import BaseModel, StringConstraints
 
 from counterfoil.domain.errors import MethodRefused
 from counterfoil.domain.money import parse_decimal
 from counterfoil.domain.order import Order
 from counterfoil.domain.payment import CaptureMethod
 from counterfoil.messages.field_types import DecimalAmount, ExternalId
+from counterfoil.messages.naming import TWO_NAMES
 
 
 class MethodToken(BaseModel):
     """What is paid with: the processor's own name of it, and what kind of thing that is."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = TWO_NAMES
 
     type: Literal["card", "bank_transfer", "paypal", "digital_wallet"]
     token: ExternalId
@@ -24,7 +25,7 @@ class MethodToken(BaseModel):
 class ProcessMetadata(BaseModel):
     """What the payment is for."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = TWO_NAMES
 
     subscription_id: ExternalId | None = None
     invoice_id: ExternalId | None = None
@@ -35,7 +36,7 @@ class ProcessMetadata(BaseModel):
 class ProcessPayment(BaseModel):
     """A payment is to be made under an id that its sender chose. ``amount`` is a decimal, as people write it."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = TWO_NAMES
 
     payment_id: UUID
     amount: DecimalAmount

@@ -59,9 +59,8 @@ def json_answer(content: Any, status_code: int = 200, headers: Mapping[str, str]
 
 def json_body(model: type[BaseModel], *, required: bool = True) -> dict[str, object]:
     """Return what OpenAPI has to say of a route whose body is decoded by ourselves, strictly, and not by FastAPI."""
-    return {
-        "requestBody": {"content": {"application/json": {"schema": model.model_json_schema()}}, "required": required}
-    }
+    schema = model.model_json_schema(by_alias=False)
+    return {"requestBody": {"content": {"application/json": {"schema": schema}}, "required": required}}
 
 
 def demand_json(request: Request) -> None:
