@@ -1,6 +1,7 @@
 """A mail server of the tests' own, by somebody else's library: it takes letters, or behaves as mail servers do."""
 
 import asyncio
+import ssl
 import warnings
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -35,6 +36,7 @@ class MailServer:
     mood: Mood = Mood.TAKES
     kept: list[bytes] = field(default_factory=list)
     recipients: list[str] = field(default_factory=list)
+    encrypted: list[bool] = field(default_factory=list)
     begun: asyncio.Event = field(default_factory=asyncio.Event)
 
     def letters(self) -> list[EmailMessage]:
@@ -65,6 +67,7 @@ class MailServer:
             await asyncio.Event().wait()
         if self.mood is not Mood.DIES:
             self.kept.append(envelope.content)
+            self.encrypted.append(_is_encrypted(server))
             self.recipients += envelope.rcpt_tos
         if self.mood in (Mood.DIES, Mood.DIES_LATER):
             _cut(server)
@@ -72,8 +75,17 @@ class MailServer:
 
 
 @asynccontextmanager
-async def mail_server(*, wants_password: bool = False) -> AsyncIterator[MailServer]:
-    """Yield a mail server at work; whatever connection it has is cut at the end."""
+async def mail_server(
+    *, wants_password: bool = False, scheme: str = "smtp", shows: ssl.SSLContext | None = None
+) -> AsyncIterator[MailServer]:
+    """Yield a mail server at work; whatever connection it has is cut at the end.
+
+    Args:
+        wants_password: takes letters from those alone who show ``PASSWORD``.
+        scheme: how it is spoken to, as in SMTP_URL; with ``smtps`` encrypted from the first byte.
+        shows: the certificate of a server that encrypts, which it offers to do, and with ``smtp+starttls`` demands.
+    """
+    at_once = shows if scheme == "smtps" else None
     kept = MailServer()
     begun: list[SMTP] = []
 
@@ -90,12 +102,14 @@ async def mail_server(*, wants_password: bool = False) -> AsyncIterator[MailServ
                     auth_required=wants_password,
                     auth_require_tls=False,
                     authenticator=knows,
+                    tls_context=None if at_once else shows,
+                    require_starttls=scheme == "smtp+starttls",
                 )
             )
         return begun[-1]
 
-    listener = await asyncio.get_running_loop().create_server(connection, "127.0.0.1", 0)
-    kept.url = f"smtp://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
+    listener = await asyncio.get_running_loop().create_server(connection, "127.0.0.1", 0, ssl=at_once)
+    kept.url = f"{scheme}://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
     try:
         yield kept
     finally:
@@ -109,3 +123,7 @@ async def mail_server(*, wants_password: bool = False) -> AsyncIterator[MailServ
 def _cut(connection: SMTP) -> None:
     if isinstance(connection.transport, asyncio.Transport):
         connection.transport.abort()
+
+
+def _is_encrypted(connection: SMTP) -> bool:
+    return connection.transport is not None and connection.transport.get_extra_info("sslcontext") is not None

@@ -1,8 +1,10 @@
 """Letters reach a real mail server, or it is said why not."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
+from tests.certificates import certificate
 from tests.mail_server import MailServer, Mood, mail_server
 from tests.stage import free_port
 
@@ -84,3 +86,41 @@ async def test_what_is_to_be_encrypted_never_travels_in_the_clear(server: MailSe
     """A server without encryption gets nothing."""
     told = await deliver(server.url.replace("smtp", scheme), patience_seconds=5.0)
     assert (told.outcome, server.kept, server.begun.is_set()) == (Outcome.FAILED, [], False)
+
+
+ENCRYPTED = ["smtps", "smtp+starttls", "smtp"]
+
+
+@pytest.mark.parametrize("scheme", ENCRYPTED)
+async def test_an_encrypted_letter_arrives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
+    """From the first byte, from STARTTLS on, and where the server merely offers it: name, password, letter."""
+    ours = certificate(tmp_path, "ours")
+    monkeypatch.setenv("SSL_CERT_FILE", str(ours.file))
+    async with mail_server(wants_password=True, scheme=scheme, shows=ours.shown()) as server:
+        told = await deliver(server.url.replace("//", "//counterfoil:s3cret%20p%2Fss@"))
+
+        assert (told, server.kept, server.encrypted) == (Told(Outcome.ACCEPTED), [LETTER.content], [True])
+
+
+WRONG = {
+    "of-a-stranger": ("IP:127.0.0.1", "self-signed certificate"),
+    "of-another-host": ("DNS:mail.example", "IP address mismatch, certificate is not valid for '127.0.0.1'"),
+}
+"""What is wrong with a certificate: whose it is, and what is said of it."""
+
+
+@pytest.mark.parametrize("scheme", ENCRYPTED)
+@pytest.mark.parametrize("wrong", WRONG)
+async def test_a_wrong_certificate_gets_no_letter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scheme: str, wrong: str
+) -> None:
+    """Nothing goes to who cannot prove to be the server. Somebody will mend it, so the letter is tried again."""
+    of, why = WRONG[wrong]
+    shown = certificate(tmp_path, "shown", of)
+    trusted = certificate(tmp_path, "ours") if wrong == "of-a-stranger" else shown
+    monkeypatch.setenv("SSL_CERT_FILE", str(trusted.file))
+    async with mail_server(scheme=scheme, shows=shown.shown()) as server:
+        told = await deliver(server.url)
+
+        assert told == Told(Outcome.FAILED, f"the mail server shows a certificate that is not good ({why})")
+        assert (server.kept, server.begun.is_set()) == ([], False)

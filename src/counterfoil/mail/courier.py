@@ -7,6 +7,7 @@ same Message-ID.
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
@@ -88,6 +89,10 @@ def _told_by(error: Exception) -> Told:
         code = max(refusal.code for refusal in error.recipients)
         outcome = Outcome.REFUSED if code >= _FIRST_FOR_GOOD else Outcome.FAILED
         return Told(outcome, f"the mail server refuses the recipient ({code})")
+    cause = _cause_of(error)
+    if isinstance(cause, ssl.SSLCertVerificationError):  # which is a ValueError too, and no fault of the customer's
+        why = cause.verify_message.rstrip(".")
+        return Told(Outcome.FAILED, f"the mail server shows a certificate that is not good ({why})")
     if isinstance(error, ValueError):
         return Told(Outcome.REFUSED, "no letter can be addressed to this customer")
     return Told(Outcome.FAILED, f"the mail server {_fault_of(error)}")
@@ -104,11 +109,11 @@ def _fault_of(error: Exception) -> str:
         case aiosmtplib.SMTPServerDisconnected():
             return "hung up"
         case _:
-            return f"cannot be reached ({_kind(error)})"
+            return f"cannot be reached ({type(_cause_of(error)).__name__})"
 
 
-def _kind(error: BaseException) -> str:
-    """Return the name of what is behind an error, for a library wraps what happened to its connection."""
+def _cause_of(error: BaseException) -> BaseException:
+    """Return what is behind an error, for a library wraps what happened to its connection."""
     while error.__cause__ is not None:
         error = error.__cause__
-    return type(error).__name__
+    return error
