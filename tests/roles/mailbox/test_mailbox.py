@@ -1,69 +1,23 @@
 """The mailbox of `up` takes every letter, sends nothing on, and shows it without letting it do anything."""
 
-import asyncio
-import socket
 import stat
-import subprocess
-import sys
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import pytest
 from tests.mail.test_letters import RECEIPT, WRITER
-from tests.stage import free_port, until
+from tests.roles.mailbox.conftest import Running
 
 from counterfoil.domain.effects import Outcome
-from counterfoil.mail.courier import Courier
-from counterfoil.mail.letters import Letter
 from counterfoil.roles.mailbox.box import Box
 from counterfoil.runtime.clock import SystemClock
 from counterfoil.runtime.ids import TimeOrderedIds
-from counterfoil.runtime.secret import Secret
 
 HOSTILE = (
     b"From: <script>alert(1)</script>\r\nTo: =?utf-8?q?=3Cimg_src=3Dx=3E?= <kim@customer.example>\r\n"
     b"Subject: =?utf-8?q?=1B[2J=3Cscript=3Ealert(2)=3C/script=3E?=\r\n"
     b"Content-Type: text/html; charset=utf-8\r\n\r\n<script>alert(3)</script><img src='https://x.example/y.png'>"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Running:
-    """A mailbox process: its pages, its mail server, its folder."""
-
-    process: "subprocess.Popen[bytes]"
-    url: str
-    smtp_url: str
-    folder: Path
-    log: Path
-
-    async def deliver(self, content: bytes) -> Outcome:
-        """Hand a letter in."""
-        letter = Letter("orders@shop.example", "kim@customer.example", content)
-        return (await Courier(Secret(self.smtp_url)).deliver(letter, lambda: True)).outcome
-
-
-@pytest.fixture
-async def mailbox(tmp_path: Path) -> AsyncIterator[Running]:
-    """A mailbox at work; it ends with the test."""
-    port, smtp_port, log = free_port(), free_port(), tmp_path / "log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "counterfoil.roles.mailbox", "--folder", str(tmp_path / "mail")),
-                *("--port", str(port), "--smtp-port", str(smtp_port)),
-            ],
-            stderr=output,
-        )
-    running = Running(process, f"http://127.0.0.1:{port}", f"smtp://127.0.0.1:{smtp_port}", tmp_path / "mail", log)
-    try:
-        await asyncio.to_thread(until, lambda: _is_ready(running))
-        yield running
-    finally:
-        process.kill()
-        process.wait(10)
 
 
 async def test_a_letter_is_kept_and_shown_in_a_browser(mailbox: Running, http: httpx.AsyncClient) -> None:
@@ -164,12 +118,3 @@ def test_whatever_is_handed_in_can_be_looked_at(tmp_path: Path, content: bytes) 
     box = Box(tmp_path)
     box.keep(content, ids.new())
     assert box.read(box.ids()[0]) is not None
-
-
-def _is_ready(running: Running) -> bool:
-    assert running.process.poll() is None, running.log.read_text()
-    try:
-        with socket.create_connection(("127.0.0.1", int(running.smtp_url.rpartition(":")[2])), timeout=1):
-            return httpx.get(f"{running.url}/readyz", trust_env=False).status_code == httpx.codes.OK
-    except (OSError, httpx.TransportError):
-        return False
