@@ -13,7 +13,7 @@ from tests.orders import order
 from counterfoil.domain.errors import InvalidRequest, MethodRefused, Unavailable
 from counterfoil.domain.order import Mandate
 from counterfoil.domain.states import AttemptHappening
-from counterfoil.domain.verdict import Source
+from counterfoil.domain.verdict import Settling, Source
 from counterfoil.processors.stripe import requests
 from counterfoil.processors.stripe.client import StripeProcessor
 from stripe_sandbox.sandbox import Sandbox, Server
@@ -64,8 +64,10 @@ async def test_looking_up_tells_what_sending_told(stripe: StripeProcessor) -> No
 
 
 async def test_looking_up_what_is_not_there_tells_nothing(stripe: StripeProcessor) -> None:
-    """A look-up that fails is silence, never a failure of the payment."""
-    assert AttemptHappening.UNKNOWN is (await stripe.look_up("pi_nowhere")).outcome
+    """It is silence, never a failure of the payment; that Stripe does not know its own name for it calls a person."""
+    verdict = await stripe.look_up("pi_nowhere")
+    assert (verdict.outcome, verdict.settling) == (AttemptHappening.UNKNOWN, Settling.RESEND)
+    assert verdict.alarm == "Stripe does not know what it gave us this name for: is the key that of another account?"
 
 
 async def test_a_wrong_key_fails_no_payment(peer: Server) -> None:

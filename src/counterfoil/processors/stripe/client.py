@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
+from http import HTTPStatus
 from typing import Any, Final
 from uuid import UUID
 
@@ -452,10 +453,16 @@ def _verdict_of(error: Exception, call: Call, *, again: bool) -> Verdict:
 
 
 def _nothing_told(error: Exception) -> Verdict:
-    """Return what a question that failed tells: nothing of the payment, at most that our key is refused."""
+    """Return what a question that failed tells: nothing of the payment, at most what a person must see.
+
+    Stripe deletes nothing that we ask about, so where it does not know its own name for it we have come to another
+    account than the one that gave it, or to a sandbox that has forgotten.
+    """
     cause = Cause(Source.LOOK_UP, _request_id(error))
     refused = isinstance(error, stripe.AuthenticationError | stripe.PermissionError)
     alarm = "Stripe refuses our key" if refused else None
+    if isinstance(error, stripe.InvalidRequestError) and error.http_status == HTTPStatus.NOT_FOUND:
+        alarm = "Stripe does not know what it gave us this name for: is the key that of another account?"
     return replace(verdicts.of_silence(cause, alarm=alarm), key_refused=refused)
 
 
