@@ -9,10 +9,19 @@ from typing import Any
 
 import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
+from tests.told import Clock
 
+from counterfoil.processors.stripe.client import StripeProcessor
 from counterfoil.roles.framing import Limits
+from counterfoil.roles.gateway.application import application
+from counterfoil.roles.gateway.authentication import Doorkeeper
+from counterfoil.roles.gateway.charging import Charging
+from counterfoil.roles.gateway.routing import Gateway
 from counterfoil.roles.serving import serve
+from counterfoil.roles.world import World
+from counterfoil.runtime.ids import Ids
 from counterfoil.runtime.shutdown import Shutdown
+from counterfoil.store.pool import Pool
 
 
 @dataclass
@@ -102,3 +111,23 @@ async def server() -> AsyncIterator[Callable[..., Awaitable[Served]]]:
             return await stack.enter_async_context(serving(app, **settings))
 
         yield start
+
+
+@pytest.fixture
+async def told_gateway(
+    server: Callable[..., Awaitable[Served]], pool: Pool, clock: Clock, ids: Ids
+) -> AsyncIterator[Served]:
+    """A gateway in a time that is told. There is no processor behind it, so nothing can be charged."""
+    world, shutdown = World(pool, clock, ids), Shutdown()
+    processor = StripeProcessor("sk_test_none", livemode=False)
+    charging = Charging(world, processor, "test", shutdown.requested)
+    gateway = Gateway(
+        world=world,
+        charging=charging,
+        doorkeeper=Doorkeeper(pool, clock),
+        shutdown=shutdown,
+        default_method=None,
+    )
+    yield await server(application(gateway, []))
+    await charging.drain()
+    await processor.close()

@@ -41,12 +41,12 @@ REFUND_STATUSES = {
 }
 
 
-async def accepted(pool: Pool, ids: Ids, clock: Clock) -> Payment:
+async def accepted(pool: Pool, ids: Ids, clock: Clock, number: int = 1) -> Payment:
     """A payment on record."""
-    order = Order("event-1", "order-1", Money(1999, "EUR"), "pm_card_visa", customer_id="ada")
+    order = Order(f"event-{number}", f"order-{number}", Money(1999, "EUR"), "pm_card_visa", customer_id="ada")
     asked = Payment(ids.new(), order.order_id, order.event_id, order.money, clock.now(), customer_id="ada")
     advance = accept(asked, claimed=False, now=clock.now())
-    arrival = Arrival(order, advance, Request("event-1", b"{}"), livemode=False, claim=None)
+    arrival = Arrival(order, advance, Request(order.event_id, b"{}"), livemode=False, claim=None)
     async with pool.acquire() as connection:
         await payments.insert(connection, [arrival], ids)
     return advance.payment
@@ -64,6 +64,25 @@ async def test_every_state_of_a_payment_is_one_of_three_words(
     row = await pool.fetchrow("SELECT id, order_id, amount, currency, status FROM payment_database.payments")
     assert row is not None
     assert (payment.id, "order-1", 1999, "EUR", STATUSES[state]) == tuple(row.values())
+
+
+async def test_totals_are_exact_and_one_for_each_currency(pool: Pool, ids: Ids, clock: Clock) -> None:
+    """A33: the page's own query, over more money than fits into 64 bits and to the last cent, which no float holds."""
+    (query,) = re.findall(r"^```sql\n(SELECT.*?)^```$", PAGE.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    most = 2**63 - 1
+    for number, (amount, currency) in enumerate([(most, "EUR"), (most, "EUR"), (1, "EUR"), (most, "JPY")]):
+        payment = await accepted(pool, ids, clock, number)
+        await pool.execute(
+            "UPDATE payments SET amount = $2, currency = $3, state = 'succeeded', amount_captured = $2, "
+            "next_check_at = NULL WHERE id = $1",
+            payment.id,
+            amount,
+            currency,
+        )
+
+    totals = [tuple(row.values()) for row in await pool.fetch(query)]
+
+    assert totals == [("EUR", 3, 2 * most + 1, 0), ("JPY", 1, most, 0)]
 
 
 @pytest.mark.parametrize("state", RefundState)
@@ -110,7 +129,7 @@ async def test_the_page_lists_the_views_columns(pool: Pool, view: str) -> None:
 
 async def test_who_reads_reports_sees_nothing_behind_them(pool: Pool) -> None:
     """The grants of the page let a role read both views, and none of our tables."""
-    (grants,) = re.findall(r"^```sql\n(.*?)^```", PAGE.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    (grants,) = re.findall(r"^```sql\n(CREATE ROLE.*?)^```", PAGE.read_text("utf-8"), re.MULTILINE | re.DOTALL)
     async with pool.acquire() as connection:
         undone = connection.transaction()
         await undone.start()

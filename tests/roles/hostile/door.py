@@ -48,7 +48,8 @@ class Sent(Protocol):
 class Row:
     """One hostile input and its answer, which must not repeat what is ``hostile``.
 
-    ``variant`` says which of several it is, and ``put_aside`` how many deliveries are in quarantine for it.
+    ``variant`` says which of several it is, ``put_aside`` how many deliveries are in quarantine for it, and ``reason``
+    which of several an answer of its kind names.
     """
 
     id: str
@@ -58,6 +59,7 @@ class Row:
     hostile: Sequence[bytes] = ()
     variant: str = ""
     put_aside: int = 0
+    reason: str | None = None
 
     def shown(self) -> str:
         """Return its name among the tests."""
@@ -149,6 +151,7 @@ def is_refusal(answer: Answer, row: Row) -> None:
     """Fail unless the answer is the problem document of the row, no larger than one may be, without what was sent."""
     said = answer.said()
     assert (row.status, row.status, PROBLEM + row.kind) == (answer.status, said["status"], said["type"])
+    assert row.reason in (None, said.get("reason"))
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.headers["connection"] == "close"
     assert answer.headers["request-id"]

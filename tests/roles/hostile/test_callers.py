@@ -3,11 +3,19 @@
 import asyncio
 from collections import Counter
 from collections.abc import Mapping
+from datetime import timedelta
+from uuid import UUID
 
 import httpx
 import pytest
+from tests.roles.conftest import Served
 from tests.roles.hostile.door import Door, Row, Sent, body, raw
 from tests.stage import fetch
+from tests.told import Clock
+
+from counterfoil.store import tokens
+from counterfoil.store.pool import Pool
+from counterfoil.store.tokens import Scope
 
 
 def authorized(*lines: bytes) -> Sent:
@@ -42,13 +50,31 @@ async def test_who_does_not_come_properly_is_refused(gateway: Door, row: Row) ->
 
 
 async def test_k04_k06_a_token_opens_what_it_is_good_for(gateway: Door, tokens_of_callers: Mapping[str, bytes]) -> None:
-    """A revoked token is as good as none (K04), and one without the scope is 403 (K06).
-
-    How long one that is in use outlives its revocation is told to a clock, in `tests/roles/gateway`.
-    """
+    """A revoked token is as good as none (K04), and one without the scope is 403 (K06)."""
     for name, status, kind in (("revoked", 401, "unauthorized"), ("reader", 403, "forbidden")):
         token = tokens_of_callers[name]
         await gateway.refuses(Row(name, authorized(b"Authorization: Bearer " + token), status, kind, [token]))
+
+
+async def test_k04_a_token_in_use_is_refused_a_minute_after_its_revocation(
+    told_gateway: Served, http: httpx.AsyncClient, pool: Pool, clock: Clock
+) -> None:
+    """For charges and for refunds, by a gateway that knew it and is told nothing; until then both were let in."""
+    async with pool.acquire() as connection:
+        token = (await tokens.create(connection, "shop", [Scope.CHARGE, Scope.REFUND], clock.now())).reveal()
+
+    async def answers() -> list[int]:
+        paths = ("/charge", f"/payments/{UUID(int=0)}/refunds")
+        headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": "key", "Content-Type": "application/json"}
+        url = f"http://127.0.0.1:{told_gateway.port}"
+        return [(await http.post(url + path, headers=headers, content=b"{}")).status_code for path in paths]
+
+    before = await answers()
+    async with pool.acquire() as connection:
+        await tokens.revoke(connection, "shop", clock.now())
+    clock.advance(timedelta(seconds=60))
+
+    assert (before, await answers()) == ([400, 404], [401, 401])
 
 
 @pytest.mark.parametrize("name", [b"api_key", b"access_token"])

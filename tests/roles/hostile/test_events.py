@@ -33,6 +33,8 @@ REFUSED = [
         Row("W22", lambda door, method=method: door.request(b"", line=method + b" %b HTTP/1.1" % door.target), 405)
         for method in (b"GET", b"PUT", b"DELETE", b"OPTIONS")
     ),
+    # A redirect would turn the POST into a GET: another spelling of the address is another address.
+    Row("W22", lambda door: door.request(line=b"POST %b/ HTTP/1.1" % door.target), 404, "not-found", variant="slash"),
     Row("W11", lambda door: door.request(deliveries.encoded({"object": "event", "type": "hostile"})), put_aside=1),
     Row("W11", lambda door: door.request(with_id(7)), put_aside=1, variant="number"),
     Row("W11", lambda door: door.request(with_id("evt_" + "x" * 300)), put_aside=1, hostile=[b"xxx"], variant="long"),
@@ -43,6 +45,7 @@ REFUSED = [
 async def test_what_is_no_delivery_is_refused(receiver: Door, row: Row) -> None:
     """It is a problem that repeats nothing, and the next is served; what was signed is put aside, nothing else kept."""
     answer = await receiver.refuses(row)
+    assert answer.headers.get("location") is None
     assert answer.headers.get("allow") == ("POST" if row.status == 405 else None)
 
 
@@ -162,10 +165,10 @@ TOLD = [
 ]
 
 
-async def alarms(http: httpx.AsyncClient, worker: Door) -> int:
-    """Return how often the worker found something in a notice that a person must look at."""
+async def alarms(http: httpx.AsyncClient, worker: Door, where: str = "conclude") -> int:
+    """Return how often the worker found something that a person must look at, in a notice or in a look-up."""
     text = (await http.get(f"{worker.running.url}/metrics")).text
-    found = re.search(r'^counterfoil_alarms_total\{where="conclude"\} (\d+)', text, re.MULTILINE)
+    found = re.search(rf'^counterfoil_alarms_total\{{where="{where}"\}} (\d+)', text, re.MULTILINE)
     return int(found[1]) if found else 0
 
 
@@ -201,7 +204,7 @@ async def test_what_becomes_of_it(
         await http.post(payment["action"]["url"], data={"outcome": "approve"})
     if told.forgotten:
         await http.post(f"{gateway.stage.sandbox_url}/_sandbox/reset")
-    before = await alarms(http, worker)
+    before, missed = await alarms(http, worker), await alarms(http, worker, "reconcile")
 
     events = told.events(payment)
     for event in events:
@@ -211,6 +214,7 @@ async def test_what_becomes_of_it(
     await becomes([(state, True) for state in told.notices], lambda: states(receiver.stage, events))
     if told.forgotten:
         await becomes(404, lambda: asked(http, gateway.stage, payment))
+        await becomes(missed + 1, lambda: alarms(http, worker, "reconcile"))
     await becomes([(told.state, told.captured)], lambda: stands(receiver.stage, payment))
     assert await alarms(http, worker) == before + told.alarms
     assert worker.running.process.poll() is None

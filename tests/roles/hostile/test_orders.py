@@ -7,6 +7,7 @@ from tests.roles.hostile.door import Door, Row, body, raw, without
 
 CARD_DATA = "card-data-not-accepted"
 CARD = "4242 4242 4242 4242"
+WHOLE = "amount_not_a_multiple"
 
 
 def metadata(value: object) -> bytes:
@@ -52,17 +53,34 @@ AMOUNTS = [
     Row("A05", body(raw(amount_cents="1999.0")), hostile=[b"1999"]),
     Row("A06", body(raw(amount_cents="1e3")), hostile=[b"1e3"]),
     Row("A07", body(raw(amount_cents="true")), hostile=[b"true"]),
-    Row("A14", body(raw(amount_cents="100000000", currency='"usd"')), 422, "amount-refused", [b"100000000"]),
-    Row("A15", body(raw(amount_cents="2147483648")), 422, "amount-refused", [b"2147483648"]),
+    Row(
+        "A14",
+        body(raw(amount_cents="100000000", currency='"usd"')),
+        422,
+        "amount-refused",
+        [b"100000000"],
+        reason="amount_too_large",
+    ),
+    Row("A15", body(raw(amount_cents="2147483648")), 422, "amount-refused", [b"2147483648"], reason="amount_too_large"),
     Row("A17", body(raw(amount_cents="9223372036854775808")), hostile=[b"9223372036854775808"]),
     Row("A18", body(raw(amount_cents="1" + "0" * 100)), hostile=[b"0000"]),
     Row("A19", body(without("currency"))),
-    Row("A22", body(raw(currency='"xxx"')), 422, "amount-refused", [b"xxx"]),
+    Row("A22", body(raw(currency='"xxx"')), 422, "amount-refused", [b"xxx"], reason="currency_not_supported"),
     Row("A24", body(raw(currency='"ușd"')), hostile=["ușd".encode(), rb"\u0219"]),
     Row("A24", body(raw(currency='"ｕｓｄ"')), hostile=["ｕｓｄ".encode(), b"uff55"], variant="full-width"),
     Row("A27", body(raw(amount_cents="1999.5", currency='"jpy"')), hostile=[b"1999.5"]),
-    Row("A30", body(raw(amount_cents="150", currency='"ugx"')), 422, "amount-refused", [b"150"]),
-    Row("A30", body(raw(amount_cents="150", currency='"isk"')), 422, "amount-refused", [b"150"], "isk"),
+    *(
+        Row(
+            "A30",
+            body(raw(amount_cents="150", currency=f'"{one}"')),
+            422,
+            "amount-refused",
+            [b"150"],
+            one,
+            reason=WHOLE,
+        )
+        for one in ("ugx", "isk")
+    ),
 ]
 
 

@@ -60,7 +60,7 @@ async def test_a_refund_needs_one_proper_key(gateway: Door, row: Row) -> None:
 
 
 REFUSED = [
-    Row("A32", lambda _door: b'{"amount": 1, "currency": "USD"}', 422, "amount-refused"),
+    Row("A32", lambda _door: b'{"amount": 1, "currency": "USD"}', 422, "amount-refused", reason="currency_differs"),
     Row("R09", lambda _door: b'{"amount": 0}'),
     Row("R09", lambda _door: b'{"amount": -1}', variant="negative"),
     Row("R09", lambda _door: b'{"amount": 1.0}', variant="a-fraction"),
@@ -95,11 +95,14 @@ async def test_k13_spaces_around_a_key_are_no_part_of_it(gateway: Door) -> None:
 
 async def test_r04_r05_what_was_not_taken_cannot_be_given_back(gateway: Door) -> None:
     """While the outcome is open (R04) and after a decline (R05) it is 409, which says how the payment stands."""
+    consent = json.dumps({"accepted_at": "2026-03-01T12:00:00Z", "ip_address": "192.0.2.7", "user_agent": "a browser"})
     for name, method, status in (
         ("open", "pm_card_threeDSecure2Required", "requires_action"),
+        ("with-the-bank", "pm_sepaDebit_success_de", "processing"),
         ("declined", "pm_card_visa_chargeDeclined", "failed"),
     ):
-        payment_id = await paid(gateway, name, payment_method=f'"{method}"')
+        mandate = {"mandate": consent} if status == "processing" else {}
+        payment_id = await paid(gateway, name, payment_method=f'"{method}"', **mandate)
         answer = await ask(gateway, payment_id, amount=1)
         is_refusal(answer, Row("R04", lambda door: door.request(), 409, "wrong-state"))
         assert answer.said()["payment_status"] == status
