@@ -18,6 +18,7 @@ from counterfoil.domain.schedule import CLAIM
 from counterfoil.processors.stripe.client import StripeProcessor
 from counterfoil.runtime.metrics import REGISTRY
 from counterfoil.store import payments, refunds
+from stripe_sandbox import refunding
 from stripe_sandbox.sandbox import Sandbox, Server
 
 HINTS = ("charge.refunded", "refund.", "charge.refund.updated")
@@ -249,3 +250,41 @@ async def test_a_look_that_tells_nothing_changes_nothing_and_is_repeated(shop: S
         await processor.close()
 
     assert (await till.totals(payment), await till.refunds()) == ((1999, 0, 0), [])
+
+
+async def test_room_that_a_failed_refund_made_elsewhere_gives_back_is_counted_again(
+    shop: Shop, till: Till, sandbox: Sandbox, peer: Server
+) -> None:
+    """All is asked back here, a part went back there and failed: ours takes all of it, and both sides say so."""
+    payment = await shop.charge(order())
+    await till.ask(payment)
+    await by_hand(peer, payment.attempts[0].charge_id, 300)
+    await till.hint(payment)
+    await till.recount()
+    assert await till.totals(payment) == (1999, 300, 1699)
+    (elsewhere,) = sandbox.account().refunds
+    refunding.fail(sandbox.account(), elsewhere["id"], "expired_or_canceled_card")
+
+    await till.send()
+    assert await till.recount() == 1, "more went back than was left, as far as we knew: the charge is asked"
+
+    assert await till.totals(payment) == (1999, 1999, 0)
+    assert [one[:2] for one in await till.refunds()] == [(300, "failed"), (1999, "processed")]
+
+
+async def test_what_was_reserved_is_reserved_again_once_another_refund_has_failed(
+    shop: Shop, till: Till, sandbox: Sandbox, peer: Server
+) -> None:
+    """Else its room would be promised twice, and the second promise broken."""
+    payment = await shop.charge(order())
+    await till.ask(payment)
+    await by_hand(peer, payment.attempts[0].charge_id, 300)
+    await till.hint(payment)
+    await till.recount()
+    (elsewhere,) = sandbox.account().refunds
+    refunding.fail(sandbox.account(), elsewhere["id"], "expired_or_canceled_card")
+
+    await till.hint(payment)
+    await till.recount()
+
+    assert await till.totals(payment) == (1999, 0, 1999)

@@ -288,7 +288,28 @@ def compare(
         if course.refund.state in OPEN and not course.is_sendable(now):
             moves.append(_missed(payment, course, listing.cause, now))
             payment = moves[-1].payment
-    return moves
+    return _recounted(moves, courses)
+
+
+def _recounted(moves: list[Moved], courses: Sequence[Course]) -> list[Moved]:
+    """Return the moves with amounts that are the sums of all refunds as they stand after them.
+
+    What was counted refund by refund was cut where, for a while, more seemed to go back than was taken; what was cut
+    must be there again once one of them has failed.
+    """
+    if not moves:
+        return moves
+    payment = moves[-1].payment
+    refunds = {course.refund.id: course.refund for course in (*courses, *(moved.course for moved in moves))}
+    refunded = sum(one.money.amount for one in refunds.values() if one.state is RefundState.PROCESSED)
+    reserved = sum(one.money.amount for one in refunds.values() if one.state in OPEN)
+    within = min(refunded, payment.amount_captured)
+    counted = replace(
+        payment, amount_refunded=within, amount_refund_reserved=min(reserved, payment.amount_captured - within)
+    )
+    if refunded == within:
+        moves = [replace(moved, alarm=None) if moved.alarm == OVERPAID else moved for moved in moves]
+    return [*moves[:-1], replace(moves[-1], payment=counted)]
 
 
 def _missed(payment: Payment, course: Course, cause: Cause, now: datetime) -> Moved:
@@ -335,7 +356,7 @@ def _counted(
     """Return the payment with a refund's amount counted where it stands now, and what is alarming about it.
 
     What was taken is never exceeded: where a refund made elsewhere takes the room of one of ours that is not made yet,
-    less stays reserved, and the processor refuses ours.
+    less stays reserved, and the processor refuses ours; should the other one fail, the next listing tells (`compare`).
     """
     refunded = payment.amount_refunded
     refunded += amount * ((after is RefundState.PROCESSED) - (before is RefundState.PROCESSED))
@@ -344,7 +365,7 @@ def _counted(
     counted = replace(
         payment, amount_refunded=within, amount_refund_reserved=min(reserved, payment.amount_captured - within)
     )
-    return counted, "the processor gave back more than it took, as far as we know" if refunded > within else None
+    return counted, OVERPAID if refunded > within else None
 
 
 def _told(
@@ -361,6 +382,9 @@ OPEN: Final = frozenset({RefundState.REQUESTED, RefundState.PENDING})
 
 NEVER_MADE: Final = "never_arrived"
 """Why a refund failed of which the processor has no trace."""
+
+OVERPAID: Final = "the processor gave back more than it took, as far as we know"
+"""A refund made elsewhere may have failed since; the charge can tell."""
 
 MADE_LATE: Final = "a refund that had been given up was made after all"
 """Whoever heard that it failed may have asked for another one since."""

@@ -10,7 +10,7 @@ import structlog
 
 from counterfoil.domain.errors import IdempotencyKeyReused, NotFound
 from counterfoil.domain.payment import Advance, RefundState
-from counterfoil.domain.refunding import Course, Moved, RefundVerdict, Repayment, Wish, hear, reserve
+from counterfoil.domain.refunding import OVERPAID, Moved, RefundVerdict, Repayment, Wish, hear, reserve
 from counterfoil.domain.request import Request
 from counterfoil.domain.schedule import CLAIM
 from counterfoil.domain.verdict import Cause, Source
@@ -123,7 +123,8 @@ async def call(processor: Processor, sending: Sending, clock: Clock) -> Heard:
 async def record(pool: Pool, ids: Ids, heard: Sequence[Heard], now: datetime) -> None:
     """Record what was heard, in one transaction; what another process has taken over since changes nothing.
 
-    Where the processor refused, what it gave back elsewhere may be why: its refunds are counted again (`recount`).
+    Where the processor refused, or gave back more than we thought was left, what became of refunds made elsewhere may
+    be why: all are counted again (`recount`).
 
     Raises:
         Unavailable: the store does not answer. Once the claim expires the refund is sent again.
@@ -149,12 +150,12 @@ async def _record(pool: Pool, ids: Ids, heard: Sequence[Heard], now: datetime) -
         await refunds.write(connection, [moved.course for moved in moves], now)
         changed = [advance for one, advance in advances.items() if advance.payment != held[one].payment]
         await payments.write(connection, changed, ids, now)
-        await refunds.look_soon(connection, {moved.payment.id for moved in moves if _is_refused(moved.course)}, now)
+        await refunds.look_soon(connection, {moved.payment.id for moved in moves if _is_surprising(moved)}, now)
     for moved in moves:
         if moved.alarm is not None:
             about = {"payment_id": str(moved.payment.id), "refund_id": str(moved.course.refund.id)}
             alarm("refund", "alarm", why=moved.alarm, **about)
 
 
-def _is_refused(course: Course) -> bool:
-    return course.refund.state is RefundState.FAILED
+def _is_surprising(moved: Moved) -> bool:
+    return moved.course.refund.state is RefundState.FAILED or moved.alarm == OVERPAID
