@@ -6,6 +6,8 @@ from typing import Any
 
 import aiohttp
 import pytest
+from tests.journey.test_disputes import answer as give_evidence
+from tests.journey.test_disputes import news_of
 from tests.orders import Shop, claimant, order
 from tests.refunds import Till
 from tests.told import Clock
@@ -271,3 +273,20 @@ async def test_an_order_has_one_live_payment_and_a_cancelled_one_frees_it(shop: 
     assert isinstance(refused, Exception)
     assert isinstance(accepted, Accepted)
     assert accepted.payment.state is PaymentState.CANCELED
+
+
+async def test_what_a_customers_bank_has_is_asked_back_once_it_is_won(
+    shop: Shop, till: Till, sandbox: Sandbox, peer: Server
+) -> None:
+    """While the dispute is open a refund would pay twice; once it is won the cancelled order's money is to go back."""
+    payment = await shop.charge(order(method="pm_card_createDispute"))
+    await sandbox.advance(1)
+    await till.deliver(news_of(sandbox))
+    await cancelled(shop)
+    assert await till.totals(payment) == (1999, 0, 0)
+    await give_evidence(peer, "winning_evidence")
+
+    await till.deliver(news_of(sandbox))
+
+    assert await till.totals(payment) == (1999, 0, 1999)
+    assert (await said(shop, payment))[-2:] == ["PaymentDisputed", "RefundRequested"]

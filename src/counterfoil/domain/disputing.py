@@ -14,6 +14,7 @@ from uuid import UUID
 from counterfoil.domain.facts import FactName
 from counterfoil.domain.money import Money
 from counterfoil.domain.payment import Advance, Dispute, DisputeStatus, Fact, Funds, Payment
+from counterfoil.domain.refunding import give_back
 from counterfoil.domain.states import PaymentState
 from counterfoil.domain.verdict import Cause
 
@@ -47,7 +48,8 @@ class Docket:
         """Return the payment after hearing of one of its disputes.
 
         Each status that a dispute comes to is said once. That a payment is disputed whose success was not heard of yet
-        is a hint that it succeeded: it is asked about at once. Of money of another currency nothing is taken down.
+        is a hint that it succeeded: it is asked about at once. What is won for an order that was cancelled meanwhile is
+        given back. Of money of another currency nothing is taken down.
         """
         if said.money.currency != payment.money.currency:
             return Advance(payment, alarm="the processor speaks of another currency than was asked for")
@@ -63,9 +65,10 @@ class Docket:
         if payment.state is not PaymentState.SUCCEEDED:
             disputed = replace(disputed, next_check_at=now)
         if before is not None and before.status is after.status:
-            return Advance(disputed)
+            return give_back(Advance(disputed), cause, now)
         disputed = replace(disputed, version=payment.version + 1)
-        return Advance(disputed, (Fact(FactName.PAYMENT_DISPUTED, disputed, now, cause, after),))
+        fact = Fact(FactName.PAYMENT_DISPUTED, disputed, now, cause, after)
+        return give_back(Advance(disputed, (fact,)), cause, now)
 
 
 def withdrawn(disputes: Iterable[Dispute]) -> int:
