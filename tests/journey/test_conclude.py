@@ -14,7 +14,7 @@ from counterfoil.domain.payment import CaptureMethod, Payment
 from counterfoil.domain.states import PaymentState
 from counterfoil.journey import accept, authorize
 from counterfoil.journey.accept import Wish
-from counterfoil.journey.conclude import MOST_TRIES, OWNER_WAIT
+from counterfoil.journey.weighing import MOST_TRIES, OWNER_WAIT
 from counterfoil.runtime.metrics import ALARMS
 from counterfoil.store import reading
 from counterfoil.store.notices import NoticeState

@@ -12,7 +12,7 @@ from tests.orders import Shop, order
 from counterfoil.domain.money import Money
 from counterfoil.domain.order import Mandate
 from counterfoil.domain.payment import Payment
-from counterfoil.journey.conclude import MOST_TRIES, OWNER_WAIT
+from counterfoil.journey.weighing import MOST_TRIES, OWNER_WAIT
 from counterfoil.roles.gateway import shapes
 from counterfoil.store import reading
 from counterfoil.store.notices import NoticeState

@@ -1,49 +1,27 @@
 """Kept notices are read, and the payments they speak of advance. One transaction for a whole batch; no network."""
 
 from collections import Counter
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
-from uuid import UUID
 
 import asyncpg
 import structlog
 
-from counterfoil.domain.acting import ask_soon
-from counterfoil.domain.disputing import Docket
-from counterfoil.domain.hearing import hear
-from counterfoil.domain.payment import Advance
-from counterfoil.domain.states import AttemptState
-from counterfoil.processors.port import Aftermath, Hint, NotAnEvent, NoticeReader, Silence, Word
+from counterfoil.journey.weighing import Batch, weigh
+from counterfoil.processors.port import NoticeReader
 from counterfoil.runtime.alarms import alarm
 from counterfoil.runtime.ids import Ids
-from counterfoil.store import disputes, learning, notices, payments, refunds
-from counterfoil.store.notices import NoticeState, Settled, Taken
-from counterfoil.store.pool import RIVALRY, UNREACHABLE, Connection, Pool, unavailable_when_down
+from counterfoil.store import notices
+from counterfoil.store.notices import Awaiting, NoticeState, Settled, Taken
+from counterfoil.store.pool import RIVALRY, UNREACHABLE, Pool, unavailable_when_down
 
 MOST_AT_ONCE: Final = 500
 """Notices in one transaction; more would only hold the rows of their payments for longer."""
 
-MOST_TRIES: Final = 8
-"""After this many a notice is parked where a person sees it."""
-
-OWNER_WAIT: Final = timedelta(seconds=2)
-"""A notice may overtake the commit of the payment it speaks of; a moment later the owner is there."""
+MOST_LOOKED_THROUGH: Final = 1000
+"""Of those that wait for their payments, in one round: another database's on the same account may be without end."""
 
 _log = structlog.get_logger()
-
-
-@dataclass(slots=True)
-class _Batch:
-    """What a batch of notices comes to: payments moved or to be counted again, disputes, and what became of each."""
-
-    reader: NoticeReader
-    livemode: bool
-    moved: dict[UUID, Advance] = field(default_factory=dict)
-    hinted: set[UUID] = field(default_factory=set)
-    docket: Docket = field(default_factory=lambda: Docket({}))
-    settled: list[Settled] = field(default_factory=list)
-    recounted: set[UUID] = field(default_factory=set)
 
 
 async def run(pool: Pool, reader: NoticeReader, ids: Ids, now: datetime, *, livemode: bool) -> Counter[NoticeState]:
@@ -53,148 +31,52 @@ async def run(pool: Pool, reader: NoticeReader, ids: Ids, now: datetime, *, live
         Unavailable: the store does not answer; the notices wait on.
     """
     taken: list[Taken] = []
-    batch = _Batch(reader, livemode)
+    batch = Batch(reader, livemode)
     async with unavailable_when_down():
         try:
             async with pool.acquire() as connection, connection.transaction():
                 taken = await notices.take(connection, now, MOST_AT_ONCE)
-                await _conclude(connection, taken, batch, ids, now)
+                await weigh(connection, taken, batch, ids, now)
         except UNREACHABLE:
             raise
         except Exception as error:  # noqa: BLE001 - whatever one notice brings about, the others must be read
             _log.warning("conclude.one_by_one", notices=len(taken), why=type(error).__name__)
-            batch = _Batch(reader, livemode)
+            batch = Batch(reader, livemode)
             for notice in taken:
                 await _alone(pool, notice, batch, ids, now)
+    batch.sound()
     return Counter(settled.state for settled in batch.settled)
 
 
-async def _conclude(connection: Connection, taken: list[Taken], batch: _Batch, ids: Ids, now: datetime) -> None:
-    """Do all that a batch comes to, in the transaction that took it."""
-    if not taken:
-        return
-    spoken = [(notice, word) for notice in taken if (word := _word(notice, batch)) is not None]
-    await _advance(connection, spoken, batch, now)
-    await payments.write(connection, list(batch.moved.values()), ids, now)
-    await disputes.put(connection, batch.docket.changed, now)
-    await learning.ask_soon(connection, batch.hinted, now)
-    await refunds.look_soon(connection, batch.recounted, now)
-    await notices.settle(connection, batch.settled, now)
+async def claim_parked(pool: Pool, behind: Awaiting | None, now: datetime) -> Awaiting | None:
+    """Let notices that were parked for want of their payment be read, where it is here by now.
+
+    Looks through some of them, ``behind`` one where one is given; returns where the next call goes on, None where it
+    begins anew.
+
+    Raises:
+        Unavailable: the store does not answer; they wait on.
+    """
+    async with unavailable_when_down():
+        looked = await notices.claim_owned(pool, behind, MOST_LOOKED_THROUGH, now)
+    if looked.claimed:
+        _log.info("conclude.claimed", notices=looked.claimed)
+    return looked.last if looked.count == MOST_LOOKED_THROUGH else None
 
 
-async def _alone(pool: Pool, notice: Taken, outcome: _Batch, ids: Ids, now: datetime) -> None:
+async def _alone(pool: Pool, notice: Taken, outcome: Batch, ids: Ids, now: datetime) -> None:
     """Conclude one notice by itself, after the store refused a batch it was in; park it if it is the culprit."""
     try:
-        batch = _Batch(outcome.reader, outcome.livemode)
+        batch = Batch(outcome.reader, outcome.livemode)
         async with pool.acquire() as connection, connection.transaction():
-            await _conclude(connection, await notices.take_these(connection, [notice.id], now), batch, ids, now)
+            await weigh(connection, await notices.take_these(connection, [notice.id], now), batch, ids, now)
     except (*UNREACHABLE, *RIVALRY, asyncpg.LockNotAvailableError):
         raise  # not this notice's fault: it waits on
     except Exception as error:  # noqa: BLE001 - the culprit is parked, whatever it brings about
         alarm("conclude", "unrecordable", event_id=notice.id.event_id, why=type(error).__name__)
-        batch = _Batch(outcome.reader, outcome.livemode)
+        batch = Batch(outcome.reader, outcome.livemode)
         batch.settled.append(Settled(notice.id, NoticeState.PARKED, f"cannot be recorded ({type(error).__name__})"))
         async with pool.acquire() as connection:
             await notices.settle(connection, batch.settled, now)
     outcome.settled.extend(batch.settled)
-
-
-def _word(notice: Taken, batch: _Batch) -> Word | Aftermath | None:
-    """Return what the notice says of a payment; settle it where it says nothing."""
-    if notice.id.livemode is not batch.livemode:
-        batch.settled.append(Settled(notice.id, NoticeState.FOREIGN, "of the other mode"))
-        return None
-    if notice.body is None:
-        batch.settled.append(Settled(notice.id, NoticeState.PARKED, "its body has expired"))
-        return None
-    try:
-        word = batch.reader.read(notice.body)
-    except NotAnEvent as error:
-        alarm("conclude", "unreadable", event_id=notice.id.event_id, why=str(error))
-        batch.settled.append(Settled(notice.id, NoticeState.PARKED, str(error)))
-        return None
-    if isinstance(word, Silence):
-        state = NoticeState.FOREIGN if word is Silence.FOREIGN else NoticeState.DONE
-        batch.settled.append(Settled(notice.id, state, word.value))
-        return None
-    return word
-
-
-async def _advance(
-    connection: Connection,
-    spoken: list[tuple[Taken, Word | Aftermath]],
-    batch: _Batch,
-    now: datetime,
-) -> None:
-    """Lock the payments spoken of, let each hear all that is said of it, and settle the notices."""
-    names = [(word.payment_id, word.intent_id, word.charge_id) for _, word in spoken]
-    owners = await payments.owners(connection, names)
-    held = await payments.lock(connection, {owner for owner in owners if owner is not None})
-    if any(isinstance(word, Aftermath) for _, word in spoken):
-        batch.docket = Docket(await disputes.of_payments(connection, held))
-    for (notice, word), owner in zip(spoken, owners, strict=True):
-        if owner is None and isinstance(word, Aftermath) and word.news is not Hint.BOOKED:
-            batch.settled.append(_ownerless(notice, now, NoticeState.FOREIGN, Silence.FOREIGN.value))
-        elif owner is None:
-            batch.settled.append(Settled(notice.id, NoticeState.FOREIGN, Silence.FOREIGN.value))
-        elif owner not in held:
-            batch.settled.append(_ownerless(notice, now, NoticeState.PARKED, "names a payment that is not here"))
-        elif isinstance(word, Word) and word.refunds:  # whatever it tells, only the charge that we know is asked for
-            batch.recounted.add(owner)
-            batch.settled.append(Settled(notice.id, NoticeState.DONE, "its charge is asked for", owner))
-        else:
-            so_far = batch.moved.get(owner) or Advance(held[owner].payment)
-            if isinstance(word, Aftermath):
-                batch.settled.append(_follow(notice, word, so_far, batch, now))
-            else:
-                batch.settled.append(_hear(notice, word, so_far, batch, now))
-
-
-def _hear(notice: Taken, word: Word, so_far: Advance, batch: _Batch, now: datetime) -> Settled:
-    payment = so_far.payment
-    if payment.intent_id is not None and word.intent_id is not None and payment.intent_id != word.intent_id:
-        alarm("conclude", "impostor", event_id=notice.id.event_id, payment_id=str(payment.id))
-        why = "its metadata names a payment that belongs to another intent"
-        return Settled(notice.id, NoticeState.PARKED, why, payment.id)
-    if word.verdict is None or payment.may_be_old(word.verdict):
-        batch.moved[payment.id] = Advance(ask_soon(payment, word.intent_id, now).payment, so_far.facts)
-        unclear = "written in another API version" if word.verdict is None else "perhaps of an earlier attempt"
-        return Settled(notice.id, NoticeState.DONE, f"{unclear}: its object is asked for", payment.id)
-    attempt = payment.about(word.verdict)
-    if attempt is None:
-        return Settled(notice.id, NoticeState.DONE, "about a charge that no attempt owns", payment.id)
-    if attempt.state is AttemptState.CAPTURED and word.charge_id not in (None, attempt.charge_id):
-        alarm("conclude", "second_charge", event_id=notice.id.event_id, payment_id=str(payment.id))
-        why = "about a second charge of a payment that has its money"
-        return Settled(notice.id, NoticeState.PARKED, why, payment.id)
-    advance = hear(payment, attempt.number, word.verdict, now)
-    of_another = word.verdict.currency not in (None, payment.money.currency)
-    return _moved(notice, advance, so_far, batch, parks=advance.alarm is not None and of_another)
-
-
-def _follow(notice: Taken, word: Aftermath, so_far: Advance, batch: _Batch, now: datetime) -> Settled:
-    payment = so_far.payment
-    if isinstance(word.news, Hint):
-        if word.news is not Hint.BOOKED or payment.fee is None:
-            batch.hinted.add(payment.id)
-        return Settled(notice.id, NoticeState.DONE, f"{word.news.value}: it is asked about", payment.id)
-    advance = batch.docket.hear(payment, word.news, word.cause, now)
-    return _moved(notice, advance, so_far, batch, parks=advance.alarm is not None)
-
-
-def _moved(notice: Taken, advance: Advance, so_far: Advance, batch: _Batch, *, parks: bool) -> Settled:
-    """Return what becomes of a notice that was heard, and take up what it moved unless it ``parks``."""
-    payment = advance.payment
-    if advance.alarm is not None:
-        alarm("conclude", "contradiction", event_id=notice.id.event_id, payment_id=str(payment.id), why=advance.alarm)
-    if parks:
-        return Settled(notice.id, NoticeState.PARKED, advance.alarm, payment.id)
-    batch.moved[payment.id] = Advance(payment, so_far.facts + advance.facts)
-    return Settled(notice.id, NoticeState.DONE, None, payment.id)
-
-
-def _ownerless(notice: Taken, now: datetime, ends: NoticeState, why: str) -> Settled:
-    """Return what becomes of a notice whose payment we do not have, or do not have yet, or do not know by that name."""
-    if notice.tries + 1 < MOST_TRIES:
-        return Settled(notice.id, NoticeState.KEPT, None, None, now + OWNER_WAIT)
-    return Settled(notice.id, ends, why)
+    outcome.alarms.extend(batch.alarms)

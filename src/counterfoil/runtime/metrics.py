@@ -31,6 +31,18 @@ OLDEST_NOTICE_SECONDS: Final = Gauge(
     "Age of the oldest notice not read yet.",
     registry=REGISTRY,
 )
+PARKED_NOTICES: Final = Gauge(
+    "counterfoil_parked_notices",
+    "Notices that wait for the payment they name, or for a person.",
+    ["waits_for"],
+    registry=REGISTRY,
+)
+OLDEST_PARKED_SECONDS: Final = Gauge(
+    "counterfoil_oldest_parked_notice_seconds",
+    "Age of the oldest notice that waits so.",
+    ["waits_for"],
+    registry=REGISTRY,
+)
 FACTS_PUBLISHED: Final = Counter("counterfoil_facts_published", "Facts that got their position.", registry=REGISTRY)
 OUTBOX_WAITING: Final = Gauge("counterfoil_outbox_waiting", "Facts without their position yet.", registry=REGISTRY)
 LEADS: Final = Gauge("counterfoil_publisher_leads", "Whether this publisher leads.", registry=REGISTRY)

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from counterfoil.runtime.ids import Ids
 from counterfoil.store import queries
-from counterfoil.store.pool import Connection
+from counterfoil.store.pool import Connection, Pool
 
 CHANNEL: Final = "counterfoil_notices"
 """Notified whenever a notice is kept; see ``schema.sql``."""
@@ -67,23 +67,58 @@ class Unreadable:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A notice taken to be read; ``body`` is None once its partition was dropped."""
+    """A notice taken to be read; ``body`` is None once its partition was dropped.
+
+    ``payment_id`` is set where it was read before, and named a payment then.
+    """
 
     id: NoticeId
     type: str
     tries: int
+    payment_id: UUID | None
     body: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What became of a notice that was taken; ``next_try_at`` only where it is to be taken again."""
+    """What became of a notice that was taken; ``next_try_at`` only where it is to be taken again.
+
+    One that ``awaits_payment`` is parked until the payment of that id is here.
+    """
 
     id: NoticeId
     state: NoticeState
     reason: str | None = None
     payment_id: UUID | None = None
     next_try_at: datetime | None = None
+    awaits_payment: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Awaiting:
+    """Where one stands among the notices that wait for their payments, in the order of these two."""
+
+    payment_id: UUID
+    event_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class LookedThrough:
+    """How many of those that wait for their payments were looked through, to which, and how many need not wait more."""
+
+    count: int
+    claimed: int
+    last: Awaiting | None
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """How many notices are parked, for their payments or for a person, and when the oldest of each came."""
+
+    for_payment: int
+    oldest_for_payment: datetime | None
+    for_person: int
+    oldest_for_person: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,13 +159,13 @@ async def quarantine(connection: Connection, found: Sequence[Unreadable], ids: I
 async def take(connection: Connection, now: datetime, most: int) -> list[Taken]:
     """Return up to ``most`` notices that wait to be read, held until the transaction ends."""
     records = await connection.fetch(_SQL.take, now, most)
-    return [Taken(_id(record), record["type"], record["tries"], record["body"]) for record in records]
+    return [_taken(record) for record in records]
 
 
 async def take_these(connection: Connection, wanted: Sequence[NoticeId], now: datetime) -> list[Taken]:
     """Return those of the wanted notices that still wait and that nobody else holds, held likewise."""
     records = await connection.fetch(_SQL.take_these, *_ids(wanted), now)
-    return [Taken(_id(record), record["type"], record["tries"], record["body"]) for record in records]
+    return [_taken(record) for record in records]
 
 
 async def settle(connection: Connection, settled: Sequence[Settled], now: datetime) -> None:
@@ -142,8 +177,21 @@ async def settle(connection: Connection, settled: Sequence[Settled], now: dateti
         [one.reason for one in settled],
         [one.payment_id for one in settled],
         [one.next_try_at for one in settled],
+        [one.awaits_payment for one in settled],
         now,
     )
+
+
+async def claim_owned(
+    connection: Connection | Pool, behind: Awaiting | None, most: int, now: datetime
+) -> LookedThrough:
+    """Look through up to ``most`` notices that wait for their payments; let those be read whose payment is here."""
+    record = await connection.fetchrow(
+        _SQL.claim_owned, behind.payment_id if behind else None, behind.event_id if behind else None, most, now
+    )
+    if record is None:
+        return LookedThrough(0, 0, None)
+    return LookedThrough(record["looked"], record["claimed"], Awaiting(record["payment_id"], record["event_id"]))
 
 
 async def backlog(connection: Connection) -> Backlog:
@@ -153,8 +201,19 @@ async def backlog(connection: Connection) -> Backlog:
     return Backlog(record["waiting"], record["oldest"])
 
 
+async def parked(connection: Connection) -> Parked:
+    """Return what is parked."""
+    record = await connection.fetchrow(_SQL.parked)
+    assert record is not None
+    return Parked(*record.values())
+
+
 def _ids(ids: Sequence[NoticeId]) -> tuple[list[str], list[bool], list[str]]:
     return [one.account for one in ids], [one.livemode for one in ids], [one.event_id for one in ids]
+
+
+def _taken(record: Any) -> Taken:
+    return Taken(_id(record), record["type"], record["tries"], record["payment_id"], record["body"])
 
 
 def _id(record: Any) -> NoticeId:

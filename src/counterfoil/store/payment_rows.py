@@ -71,10 +71,11 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A payment as read, with what is kept of each attempt, in order."""
+    """A payment as read, with what is kept of each attempt, in order, and whether real money is asked for."""
 
     payment: Payment
     kept: tuple[Kept, ...]
+    livemode: bool
 
 
 def held(record: Row, attempts: Sequence[Row]) -> Held:
@@ -125,7 +126,7 @@ def held(record: Row, attempts: Sequence[Row]) -> Held:
         )
         for attempt in attempts
     )
-    return Held(payment, kept)
+    return Held(payment, kept, record["livemode"])
 
 
 def _attempt(record: Row) -> Attempt:

@@ -263,6 +263,7 @@ CREATE TABLE notices (
     concluded_at timestamptz,
     tries        integer     NOT NULL DEFAULT 0,
     next_try_at  timestamptz,
+    awaits_payment boolean   NOT NULL DEFAULT false,  -- parked, until the payment that it names is here
 
     PRIMARY KEY (account, livemode, event_id),
     -- kept: to be read · done: read · foreign: none of ours · parked: ours, but its owner is not here yet, or unreadable
@@ -273,6 +274,11 @@ CREATE TABLE notices (
 
 CREATE INDEX notices_due ON notices (next_try_at) WHERE next_try_at IS NOT NULL;
 CREATE INDEX notices_by_payment ON notices (payment_id) WHERE payment_id IS NOT NULL;
+-- Those whose payment is looked for, round by round.
+CREATE INDEX notices_awaiting ON notices (payment_id, event_id) WHERE state = 'parked' AND awaits_payment;
+-- How people look through them: the latest first, or what is parked.
+CREATE INDEX notices_by_time ON notices (received_at, event_id);
+CREATE INDEX notices_parked ON notices (received_at, event_id) WHERE state = 'parked';
 
 -- The other row is the body, byte for byte. It lives in a partition for each day, so that old days can be dropped whole. There is no
 -- default partition on purpose: rows in it would have to be moved out again, row by row.

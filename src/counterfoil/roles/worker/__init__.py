@@ -20,7 +20,7 @@ from counterfoil.roles.worker.captures import Captures
 from counterfoil.roles.worker.effects import Effects, ParkedEffects, post_of
 from counterfoil.roles.worker.late_facts import LateFacts
 from counterfoil.roles.worker.orders import Cancellations
-from counterfoil.roles.worker.readings import Measures, Notices
+from counterfoil.roles.worker.readings import Measures, Notices, ParkedNotices
 from counterfoil.roles.worker.refunds import Recounts, Refunds, WaitingRefunds
 from counterfoil.roles.worker.retries import Retries
 from counterfoil.roles.worker.screening import Reviews
@@ -61,6 +61,7 @@ async def run(settings: Settings, shutdown: Shutdown) -> None:
             Reviews(bench),
             LateFacts(bench),
             bench.pausing,
+            ParkedNotices(bench),
             Measures(bench),
             Effects(bench, post_of(settings)),
             ParkedEffects(bench),

@@ -16,7 +16,8 @@ WITH come AS (
            state = CASE n.state WHEN 'parked' THEN 'kept' ELSE n.state END,
            tries = CASE n.state WHEN 'parked' THEN 0 ELSE n.tries END,
            next_try_at = CASE n.state WHEN 'parked' THEN excluded.next_try_at ELSE n.next_try_at END,
-           received_on = CASE n.state WHEN 'parked' THEN excluded.received_on ELSE n.received_on END
+           received_on = CASE n.state WHEN 'parked' THEN excluded.received_on ELSE n.received_on END,
+           awaits_payment = false
     RETURNING account, livemode, event_id, type, object_id, received_on, (xmax = 0) AS new
 ), bodies AS (
     INSERT INTO notice_bodies (received_on, account, livemode, event_id, body)
@@ -35,34 +36,68 @@ SELECT id, $4::timestamptz, reason, body FROM unnest($1::uuid[], $2::text[], $3:
 -- Up to $2 notices that wait to be read at $1, oldest first, with their bodies. Locks the small rows until the
 -- transaction ends; those another worker holds are skipped.
 WITH due AS (
-    SELECT account, livemode, event_id, received_on, tries, type
+    SELECT account, livemode, event_id, received_on, tries, type, payment_id
       FROM notices WHERE next_try_at <= $1::timestamptz
      ORDER BY next_try_at, event_id LIMIT $2::int FOR UPDATE SKIP LOCKED
 )
-SELECT account, livemode, event_id, tries, type, b.body
+SELECT account, livemode, event_id, tries, type, payment_id, b.body
   FROM due LEFT JOIN notice_bodies AS b USING (received_on, account, livemode, event_id);
 
 -- name: take_these
 -- The notices named by $1, $2, $3 (account, livemode, event id), with their bodies, where they still wait at $4. Locks the
 -- small rows until the transaction ends; those another worker holds are skipped.
 WITH due AS (
-    SELECT account, livemode, event_id, received_on, tries, type
+    SELECT account, livemode, event_id, received_on, tries, type, payment_id
       FROM notices JOIN unnest($1::text[], $2::boolean[], $3::text[]) AS t(account, livemode, event_id)
                    USING (account, livemode, event_id)
      WHERE next_try_at <= $4::timestamptz FOR UPDATE OF notices SKIP LOCKED
 )
-SELECT account, livemode, event_id, tries, type, b.body
+SELECT account, livemode, event_id, tries, type, payment_id, b.body
   FROM due LEFT JOIN notice_bodies AS b USING (received_on, account, livemode, event_id);
 
 -- name: settle
 -- Say what became of notices taken in this transaction.
 UPDATE notices AS n
    SET state = t.state, reason = t.reason, payment_id = t.payment_id, tries = n.tries + 1, next_try_at = t.next_try_at,
-       concluded_at = CASE WHEN t.state <> 'kept' THEN $8::timestamptz END
-  FROM unnest($1::text[], $2::boolean[], $3::text[], $4::text[], $5::text[], $6::uuid[], $7::timestamptz[])
-       AS t(account, livemode, event_id, state, reason, payment_id, next_try_at)
+       awaits_payment = t.awaits_payment, concluded_at = CASE WHEN t.state <> 'kept' THEN $9::timestamptz END
+  FROM unnest($1::text[], $2::boolean[], $3::text[], $4::text[], $5::text[], $6::uuid[], $7::timestamptz[], $8::boolean[])
+       AS t(account, livemode, event_id, state, reason, payment_id, next_try_at, awaits_payment)
  WHERE n.account = t.account AND n.livemode = t.livemode AND n.event_id = t.event_id;
 
 -- name: backlog
 -- How many notices wait, and since when the oldest does. Takes no lock.
 SELECT count(*) AS waiting, min(received_at) AS oldest FROM notices WHERE next_try_at IS NOT NULL;
+
+-- name: claim_owned
+-- Of up to $3 notices that wait for their payments, behind the payment $1 and event $2 where those are given, let those be
+-- read from $4 on whose payment is here by now. Returns how many were looked through and claimed, and the last looked at;
+-- nothing where none was behind. Locks those that it claims; rows somebody else holds are skipped.
+WITH looked AS MATERIALIZED (
+    SELECT account, livemode, event_id, payment_id
+      FROM notices
+     WHERE state = 'parked' AND awaits_payment AND ($1::uuid IS NULL OR (payment_id, event_id) > ($1::uuid, $2::text))
+     ORDER BY payment_id, event_id LIMIT $3::int
+), owned AS (
+    SELECT n.account, n.livemode, n.event_id
+      FROM notices AS n JOIN looked AS l USING (account, livemode, event_id)
+      JOIN payments AS p ON p.id = l.payment_id AND p.livemode = n.livemode
+     WHERE n.state = 'parked' AND n.awaits_payment FOR UPDATE OF n SKIP LOCKED
+), claimed AS (
+    UPDATE notices AS n
+       SET state = 'kept', reason = NULL, tries = 0, next_try_at = $4::timestamptz, concluded_at = NULL,
+           awaits_payment = false
+      FROM owned AS o
+     WHERE n.account = o.account AND n.livemode = o.livemode AND n.event_id = o.event_id
+    RETURNING n.event_id
+)
+SELECT payment_id, event_id, (SELECT count(*) FROM looked) AS looked, (SELECT count(*) FROM claimed) AS claimed
+  FROM looked ORDER BY payment_id DESC, event_id DESC LIMIT 1;
+
+-- name: parked
+-- How many notices are parked for want of their payment, and how many for a person, and since when the oldest of each
+-- is here. Takes no lock.
+SELECT count(*) FILTER (WHERE awaits_payment) AS for_payment,
+       min(received_at) FILTER (WHERE awaits_payment) AS oldest_for_payment,
+       count(*) FILTER (WHERE NOT awaits_payment) AS for_person,
+       min(received_at) FILTER (WHERE NOT awaits_payment) AS oldest_for_person
+  FROM notices WHERE state = 'parked';

@@ -61,7 +61,8 @@ SELECT order_id, id FROM payments WHERE order_id = ANY($1::text[]) AND owns_orde
 SELECT id, event_id, order_id, customer_id, amount, currency, capture_method, off_session, stored_method, created_at, state,
        version, intent_id, amount_captured, amount_refunded, amount_refund_reserved, screening, screening_mode,
        fraud_decision, reviewing, decide_by, hold_ends_at, let_go_at, amount_to_capture, retry_at, cancel_requested_at,
-       cancel_reason, cancel_refund_id, disputed, dispute_status, fee, fee_currency, checks, next_check_at
+       cancel_reason, cancel_refund_id, disputed, dispute_status, fee, fee_currency, checks, next_check_at,
+       livemode
   FROM payments WHERE id = ANY($1::uuid[]) ORDER BY id;
 
 -- name: lock_payments
@@ -69,7 +70,8 @@ SELECT id, event_id, order_id, customer_id, amount, currency, capture_method, of
 SELECT id, event_id, order_id, customer_id, amount, currency, capture_method, off_session, stored_method, created_at, state,
        version, intent_id, amount_captured, amount_refunded, amount_refund_reserved, screening, screening_mode,
        fraud_decision, reviewing, decide_by, hold_ends_at, let_go_at, amount_to_capture, retry_at, cancel_requested_at,
-       cancel_reason, cancel_refund_id, disputed, dispute_status, fee, fee_currency, checks, next_check_at
+       cancel_reason, cancel_refund_id, disputed, dispute_status, fee, fee_currency, checks, next_check_at,
+       livemode
   FROM payments WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE;
 
 -- name: attempts_of
