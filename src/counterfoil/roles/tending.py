@@ -14,7 +14,8 @@ from counterfoil.store import migrate, partitions
 from counterfoil.store.pool import NOT_MIGRATED, demand_promises, unavailable_when_down
 
 TEND_SECONDS: Final = 3600.0
-"""Partitions are made two weeks ahead; once an hour is more than often enough, and survives a missed midnight."""
+"""Partitions are made two weeks ahead and dropped after a month; once an hour is more than often enough for both, and
+survives a missed midnight."""
 
 AGAIN_SECONDS: Final = 1.0
 """Between tries while the database is away."""
@@ -47,7 +48,7 @@ def database_check(world: World) -> Check:
 
 
 async def tend(world: World) -> None:
-    """Keep the partitions made ahead, for as long as the role runs; a store that is away is waited for, and said so.
+    """Keep partitions made ahead and drop the old, for as long as the role runs; a store that is away is waited for.
 
     Raises:
         Misconfigured: the server cannot keep our promises; the role must not go on.
@@ -60,9 +61,12 @@ async def tend(world: World) -> None:
                 if not promised:
                     await demand_promises(connection)
                     promised = True
-                made = await partitions.make_partitions(connection, world.clock.now().date())
-            if made:
-                _log.info("store.partitions", made=made)
+                today = world.clock.now().date()
+                made = await partitions.make_partitions(connection, today)
+            async with unavailable_when_down():
+                dropped = await partitions.drop_expired(world.pool, today)
+            if made or dropped:
+                _log.info("store.partitions", made=made, dropped=dropped)
         except Unavailable as error:
             why = str(error)
         except Misconfigured:

@@ -1,7 +1,7 @@
-"""The daily partitions that hold the bodies of notices, made ahead of need."""
+"""The daily partitions that hold the bodies of notices, made ahead of need and dropped when their time is over."""
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Final
 
 from counterfoil.store import queries
@@ -14,6 +14,10 @@ DAYS_AHEAD: Final = 14
 
 FEWEST_AHEAD: Final = 2
 """With less than this a role that writes is not ready: tomorrow's notices would have no place."""
+
+DAYS_KEPT: Final = 30
+"""For as long a body is kept at least: Stripe's own list of events reaches back as far, so that whoever looks finds
+here what they would find there. The small row, by which an event is known again, is kept for ever."""
 
 _SQL: Final = queries.load("server")
 
@@ -30,6 +34,17 @@ async def make_partitions(connection: "Connection | Pool", today: date) -> int:
     """Make the partitions from today on that are missing; return how many were made."""
     made: int = await connection.fetchval(_SQL.make_partitions, today, DAYS_AHEAD)
     return made
+
+
+async def drop_expired(pool: "Pool", today: date) -> int:
+    """Drop the partitions whose time is over, but for those with a body still to be read; return how many were dropped.
+
+    Each goes in a transaction of its own, so that bodies are never locked for longer than one takes.
+    """
+    dropped = 0
+    while await pool.fetchval(_SQL.drop_partition, today - timedelta(days=DAYS_KEPT)) is not None:
+        dropped += 1
+    return dropped
 
 
 async def readiness(connection: "Connection | Pool", today: date) -> Readiness:

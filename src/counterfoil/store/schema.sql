@@ -311,6 +311,32 @@ BEGIN
     RETURN made;
 END $$;
 
+-- Drop the oldest partition of a day before `before` that holds nothing unread, and return its day. A body that is to be
+-- read keeps its whole day. Dropping locks the parent against everybody for a moment, so nobody queues for that lock: who does
+-- not get it almost at once returns NULL, as where there is nothing to drop, and comes again. Under it is looked once more,
+-- for somebody may have put a notice back to be read.
+CREATE FUNCTION drop_notice_partition(before date) RETURNS date LANGUAGE plpgsql SET lock_timeout = '200ms' AS $$
+DECLARE
+    day date;
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtext('counterfoil notice partitions'));
+    FOR day IN
+        SELECT to_date(right(relname, 8), 'YYYYMMDD') AS its_day
+          FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
+         WHERE inhparent = 'notice_bodies'::regclass ORDER BY its_day
+    LOOP
+        EXIT WHEN day >= before;
+        CONTINUE WHEN EXISTS (SELECT FROM notices WHERE next_try_at IS NOT NULL AND received_on = day);
+        LOCK TABLE notice_bodies IN ACCESS EXCLUSIVE MODE;
+        CONTINUE WHEN EXISTS (SELECT FROM notices WHERE next_try_at IS NOT NULL AND received_on = day);
+        EXECUTE format('DROP TABLE %I', 'notice_bodies_' || to_char(day, 'YYYYMMDD'));
+        RETURN day;
+    END LOOP;
+    RETURN NULL;
+EXCEPTION WHEN lock_not_available THEN
+    RETURN NULL;
+END $$;
+
 CREATE FUNCTION tell_notices() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM pg_notify('counterfoil_notices', '');

@@ -15,3 +15,8 @@ SELECT (SELECT max(version) FROM schema_migrations) AS schema_version,
 -- name: make_partitions
 -- Make the daily partitions from the date $1 on, $2 days of them. Waits for others that do the same.
 SELECT make_notice_partitions($1::date, $2::int) AS made;
+
+-- name: drop_partition
+-- Drop the oldest daily partition before the date $1 that holds no body still to be read, and return its day; nothing
+-- where there is none, or where others are at work on them. Locks the bodies against everybody for a moment.
+SELECT drop_notice_partition($1::date) AS day;
