@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from email.utils import formatdate
 from typing import Any, Final, TypeAlias
 
 from aiohttp import web
@@ -179,7 +180,10 @@ class Api:
         status, body = self._hidden_behind_a_gateway(exchange, status, body)
         self._write_down(exchange, status)
         answer = web.Response(
-            body=body, status=status, content_type="application/json", headers=_headers(exchange, status)
+            body=body,
+            status=status,
+            content_type="application/json",
+            headers={"Date": formatdate(self._clock.now(), usegmt=True), **_headers(exchange, status)},
         )
         match exchange.plan.fault:
             case Fault(kind="lose_answer", reset=reset):

@@ -1,3 +1,4 @@
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -21,6 +22,14 @@ async def test_time_moves_at_will(http: "Http") -> None:
 
     assert [before["now"], after["now"]] == [NOON, NOON + 86_400]
     assert (after["offset_seconds"], made["created"]) == (86_400, NOON + 86_400)
+
+
+async def test_every_answer_says_what_time_it_is_there(http: "Http") -> None:
+    """The header Date is of the sandbox's clock, so that a client with another time can be tried out."""
+    await http.advance(86_400)
+    refused = await http.get("/v1/nothing")
+
+    assert parsedate_to_datetime(refused.headers["Date"]).timestamp() == NOON + 86_400
 
 
 @pytest.mark.parametrize(
