@@ -31,7 +31,8 @@ from counterfoil.domain.payment import CaptureMethod
 from counterfoil.domain.refunding import Repayment
 from counterfoil.domain.request import Request
 from counterfoil.domain.states import AttemptHappening
-from counterfoil.processors.stripe import requests
+from counterfoil.processors.stripe import notices, requests
+from counterfoil.processors.stripe.account import Account
 from counterfoil.processors.stripe.client import StripeProcessor
 
 KEY = "sk_test_mock"
@@ -56,6 +57,11 @@ OPERATIONS = {
     "refunds.create_async": "POST /v1/refunds",
     "disputes.list_async": "GET /v1/disputes",
     "refunds.list_async": "GET /v1/refunds",
+    "events.list_async": "GET /v1/events",
+    "webhook_endpoints.list_async": "GET /v1/webhook_endpoints",
+    "webhook_endpoints.create_async": "POST /v1/webhook_endpoints",
+    "webhook_endpoints.update_async": "POST /v1/webhook_endpoints/{id}",
+    "webhook_endpoints.delete_async": "DELETE /v1/webhook_endpoints/{id}",
 }
 """The methods of Stripe's SDK that the processor calls, and what each sends."""
 
@@ -170,6 +176,36 @@ async def list_of_refunds(stripe: StripeProcessor) -> bool:
     return [one.object for one in await stripe.all_refunds({"charge": "ch_1"})] == ["refund", "refund"]
 
 
+def account_of(stripe: StripeProcessor) -> Account:
+    return Account(stripe.sdk)
+
+
+async def endpoints(stripe: StripeProcessor) -> bool:
+    return [one.id[:3] for one in await account_of(stripe).endpoints()] == ["we_"]
+
+
+async def add_endpoint(stripe: StripeProcessor) -> bool:
+    made, _ = await account_of(stripe).add_endpoint(
+        "https://shop.example/webhooks/stripe", notices.HANDLED_EVENTS, requests.API_VERSION, "we_0"
+    )
+    return made.id.startswith("we_")
+
+
+async def settle_endpoint(stripe: StripeProcessor) -> bool:
+    await account_of(stripe).settle_endpoint("we_1")
+    return True
+
+
+async def remove_endpoint(stripe: StripeProcessor) -> bool:
+    await account_of(stripe).remove_endpoint("we_1")
+    return True
+
+
+async def latest_events(stripe: StripeProcessor) -> bool:
+    """Read a page; stripe-mock's own event is of a type that we do not handle."""
+    return await account_of(stripe).latest_events(notices.HANDLED_EVENTS, delivered=False) == []
+
+
 CALLS = [
     Call("payment_intents.create_async", "a card", created()),
     Call("payment_intents.create_async", "a token", created(method="tok_visa")),
@@ -207,6 +243,11 @@ CALLS = [
     Call("refunds.create_async", "of an intent, with a reason", refunded(None, "duplicate")),
     Call("charges.retrieve_async", "with its refunds", refunds_of),
     Call("refunds.list_async", "of a charge, every page", list_of_refunds),
+    Call("events.list_async", "those not delivered", latest_events),
+    Call("webhook_endpoints.list_async", "all of them", endpoints),
+    Call("webhook_endpoints.create_async", "in another's place", add_endpoint),
+    Call("webhook_endpoints.update_async", "in nobody's place any more", settle_endpoint),
+    Call("webhook_endpoints.delete_async", "by its id", remove_endpoint),
 ]
 each_call = pytest.mark.parametrize("call", CALLS, ids=lambda call: f"{call.method}: {call.shape}")
 
@@ -224,7 +265,7 @@ class Exchange:
     @property
     def operation(self) -> str:
         """What it asks for, whichever object it is about."""
-        return f"{self.method} {re.sub(r'/(ch|cus|pi|pm|re)_[^/]+', '/{id}', self.path)}"
+        return f"{self.method} {re.sub(r'/(ch|cus|pi|pm|re|we)_[^/]+', '/{id}', self.path)}"
 
     def misspelt(self) -> Iterator[tuple[str, str, list[tuple[str, str]]]]:
         """Give path and parameters with one name in them misspelt: each name once, on every level."""
@@ -243,7 +284,8 @@ class Exchange:
 class Recorder:
     """Passes requests on and keeps them.
 
-    It says of the first list that it goes on, and of one charge that it is disputed, to see that read.
+    It says of the first list that it goes on, of one charge that it is disputed, and of endpoints the secret that only
+    new ones show, to see that read.
     """
 
     peer: str
@@ -262,6 +304,8 @@ class Recorder:
             said["has_more"] = not lists and f"GET {request.path}" in EVERY_PAGE
         if said.get("object") == "charge":
             said["disputed"] = request.path.endswith(f"/{DISPUTED}")
+        if said.get("object") == "webhook_endpoint":
+            said["secret"] = "whsec_of_the_mock"
         self.exchanges.append(Exchange(request.method, request.path, parameters, dict(request.headers), answer.status))
         return web.json_response(said, status=answer.status, headers=headers)
 
@@ -414,7 +458,8 @@ async def test_each_call_names_our_version_and_each_post_its_key(stripe: StripeP
 
     versions = {exchange.headers["Stripe-Version"] for exchange in recorder.exchanges}
     keyed = {(exchange.method, "Idempotency-Key" in exchange.headers) for exchange in recorder.exchanges}
-    assert (versions, keyed) == ({requests.API_VERSION}, {("GET", False), ("POST", True)})
+    unkeyed = {("GET", False), ("DELETE", False)}  # doing either twice is doing it once
+    assert (versions, keyed) == ({requests.API_VERSION}, {*unkeyed, ("POST", True)})
 
 
 @pytest.mark.parametrize("finding", [find, find_charge])

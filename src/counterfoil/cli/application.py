@@ -15,6 +15,7 @@ from counterfoil.cli import (
     asyncapi,
     customers,
     demo,
+    doctor,
     events,
     holds,
     mail,
@@ -71,6 +72,7 @@ app.add_typer(customers.customer, name="customer")
 app.add_typer(tokens.token, name="token")
 app.command("asyncapi")(asyncapi.asyncapi)
 app.command("config")(settings.config)
+app.command("doctor")(doctor.doctor)
 
 
 def main() -> NoReturn:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from counterfoil import config
-from counterfoil.cli import connection
+from counterfoil.cli import connection, sandbox_settings
 from counterfoil.cli.exits import CommandFailed
 from counterfoil.cli.family import Member, family
 from counterfoil.cli.ports import ADDRESS, Ports
@@ -93,7 +93,13 @@ async def installation(plan: Plan) -> AsyncIterator[Installation]:
         if plan.sandbox:
             plan.say("Starting the Stripe sandbox and a mailbox …")
             await kept.start(_sandbox(plan), _mailbox(plan))
-            own["STRIPE_WEBHOOK_SECRETS"] = (await _endpoint_secret(plan)).reveal()
+            secret = await _endpoint_secret(plan)
+            own["STRIPE_WEBHOOK_SECRETS"] = secret.reveal()
+            sandbox_settings.leave(
+                plan.home, key=SANDBOX_KEY, api_base=plan.ports.url("sandbox"), webhook_secret=secret
+            )
+        else:
+            sandbox_settings.remove(plan.home)
         plan.say(f"Starting {', '.join(Role)} …")
         await kept.start(*(_role(plan, role, own) for role in Role))
         here = Installation(plan=plan, database_url=database_url, token=token, embedded=server is not None)

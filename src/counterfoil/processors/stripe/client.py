@@ -98,6 +98,11 @@ class StripeProcessor:
             http_client=self._http,
         )
 
+    @property
+    def sdk(self) -> stripe.StripeClient:
+        """The SDK's client, with our key and version, for questions about the account and not about a payment."""
+        return self._client
+
     async def close(self) -> None:
         """Close the connections."""
         await self._http.close_async()  # type: ignore[no-untyped-call]  # the SDK left its return type out

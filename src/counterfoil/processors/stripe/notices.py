@@ -57,6 +57,14 @@ REFUND_EVENTS: Final = frozenset(
 """Events that hint at news of a charge's refunds. What they tell may be old, and their totals count what Stripe let go
 of a hold, so the charge is asked for."""
 
+_LATER_THAN_OURS: Final = frozenset({"refund.failed"})
+"""Came with an API version after ours: an endpoint in our version cannot ask for it, one in another may bring it."""
+
+HANDLED_EVENTS: Final = (
+    INTENT_EVENTS | CHARGE_EVENTS | DISPUTE_EVENTS | REFUND_EVENTS | {BOOKING_EVENT}
+) - _LATER_THAN_OURS
+"""Whatever an endpoint at Stripe has to be subscribed to; events of other types are kept and change nothing."""
+
 
 def identify(body: bytes) -> Identity:
     """Return which event these bytes bring.

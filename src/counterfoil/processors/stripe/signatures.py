@@ -110,6 +110,12 @@ def verify(
     return Accepted(secret_index)
 
 
+def signed(body: bytes, secret: bytes, now_seconds: int) -> str:
+    """Return the value of `Stripe-Signature` that a holder of `secret` sends with `body` at that time."""
+    stamp = str(now_seconds)
+    return f"t={stamp},v1={hmac.digest(secret, stamp.encode() + b'.' + body, 'sha256').hex()}"
+
+
 def _parse(header_values: Sequence[bytes] | bytes | None) -> _Header | Reason:
     values = [header_values] if isinstance(header_values, bytes) else list(header_values or ())
     if len(values) > 1:
