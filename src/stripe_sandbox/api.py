@@ -23,6 +23,7 @@ from stripe_sandbox.holds import Holds
 from stripe_sandbox.idempotency import Answer, IdempotencyKeys, in_use
 from stripe_sandbox.ids import Ids
 from stripe_sandbox.matching import Asked
+from stripe_sandbox.rate_limit import RateLimit
 from stripe_sandbox.requests_log import LoggedRequest, RequestLog
 from stripe_sandbox.resources import (
     balance_transactions,
@@ -81,10 +82,11 @@ _ROUTES: Final = _by_method_and_length()
 
 @dataclass(frozen=True, slots=True)
 class Mode:
-    """One half of the account: its objects and its idempotency keys."""
+    """One half of the account: its objects, its idempotency keys, and how often it may ask."""
 
     account: Account
     keys: IdempotencyKeys
+    rate_limit: RateLimit
 
 
 @dataclass(slots=True)
@@ -218,6 +220,8 @@ class Api:
         mode = self._authenticated(request)
         exchange.livemode = mode.account.livemode
         exchange.body = await _text(request)
+        if not mode.rate_limit.admits():
+            raise _rate_limited(exchange, "global-rate")
         exchange.plan = self._script.on_request(exchange.asked)
         self._struck_early(exchange)
         operation, path = routed(exchange.method, exchange.path)
@@ -239,9 +243,9 @@ class Api:
             return
         if fault.kind == "reset":
             raise _Unanswered
+        if fault.kind == "rate_limit":
+            raise _rate_limited(exchange, fault.reason)
         if fault.early:
-            if fault.kind == "rate_limit":
-                exchange.headers["Stripe-Rate-Limited-Reason"] = fault.reason
             raise _refusal(fault)
 
     async def _once(
@@ -386,10 +390,14 @@ def _roll_forward(account: Account, request_id: str, key: str | None, sent: Mapp
         operation.run(Call(account, Cause(request_id, key), params, names, sent["base_url"], sent["path"]))
 
 
+def _rate_limited(exchange: _Exchange, reason: str) -> RefusedError:
+    """What too many requests at once are answered; which limit it was, a header says."""
+    exchange.headers["Stripe-Rate-Limited-Reason"] = reason
+    return RefusedError(429, "Too many requests reached the API at once; slow down.", code="rate_limit")
+
+
 def _refusal(fault: Fault) -> RefusedError:
     """What a fault answers."""
-    if fault.kind == "rate_limit":
-        return RefusedError(429, "Too many requests reached the API at once; slow down.", code="rate_limit")
     if fault.kind == "lock_timeout":
         return RefusedError(
             429, "Another request is working on this object; try again in a moment.", code="lock_timeout"

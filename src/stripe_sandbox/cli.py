@@ -46,6 +46,13 @@ def _lag(text: str) -> float:
     return seconds
 
 
+def _rate(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("a rate limit is a whole number of requests a second, from 1")
+    return number
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="stripe-sandbox",
@@ -67,6 +74,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--search-lag", type=_lag, default=30.0, metavar="SECONDS", help="how far searching is behind (default 30)"
+    )
+    parser.add_argument(
+        "--rate-limit", type=_rate, metavar="N", help="answer 429 to more than N requests a second (default: to none)"
     )
     parser.add_argument(
         "--card-numbers", action="store_true", help="take test card numbers, which are refused otherwise"
@@ -94,6 +104,7 @@ async def _serve(options: argparse.Namespace) -> None:
         webhook=webhook,
         latency_seconds=options.latency,
         search_lag_seconds=options.search_lag,
+        rate_limit=options.rate_limit,
         card_numbers=options.card_numbers,
         data=options.data,
     )

@@ -23,6 +23,7 @@ from stripe_sandbox.holds import Holds
 from stripe_sandbox.idempotency import IdempotencyKeys
 from stripe_sandbox.ids import Ids
 from stripe_sandbox.kept import Container, Kept
+from stripe_sandbox.rate_limit import RateLimit
 from stripe_sandbox.requests_log import RequestLog
 from stripe_sandbox.resources import webhook_endpoints
 from stripe_sandbox.schedule import Schedule
@@ -66,6 +67,7 @@ class Sandbox:
         ids: random unless seeded.
         latency_seconds: how long a call takes at least.
         search_lag_seconds: how far searching is behind what happened.
+        rate_limit: how many requests a second each mode takes; any number where none is given.
         card_numbers: whether test mode takes card numbers, as Stripe does from accounts that may handle them.
         data: a file that keeps everything but faults and holds over restarts; in memory otherwise.
 
@@ -82,6 +84,7 @@ class Sandbox:
         ids: Ids | None = None,
         latency_seconds: float = 0.0,
         search_lag_seconds: float = USUAL_LAG_SECONDS,
+        rate_limit: int | None = None,
         card_numbers: bool = False,
         data: Path | None = None,
     ) -> None:
@@ -99,6 +102,7 @@ class Sandbox:
         self._file = None if data is None else StateFile(data)
         self._webhook = webhook
         self._search_lag_seconds = search_lag_seconds
+        self._rate_limit = rate_limit
         self._api = Api(
             modes=self._modes.__getitem__,
             clock=self.clock,
@@ -212,7 +216,7 @@ class Sandbox:
                 script=self.script,
                 search_lag_seconds=self._search_lag_seconds,
             )
-            self._modes[livemode] = Mode(account, IdempotencyKeys(self.clock))
+            self._modes[livemode] = Mode(account, IdempotencyKeys(self.clock), RateLimit(self.clock, self._rate_limit))
 
         self._kept = self._containers()
 

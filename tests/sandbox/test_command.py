@@ -55,7 +55,14 @@ def test_a_given_key_and_secret_are_never_printed() -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [["--port", "banana"], ["--port", "70000"], ["--latency", "-1"], ["--webhook-secret", "whsec_x"], ["--moon"]],
+    [
+        ["--port", "banana"],
+        ["--port", "70000"],
+        ["--latency", "-1"],
+        ["--rate-limit", "0"],
+        ["--webhook-secret", "whsec_x"],
+        ["--moon"],
+    ],
 )
 def test_a_wrong_option_is_a_usage_error(options: list[str]) -> None:
     """Exit 2 and a sentence on standard error."""
