@@ -84,6 +84,22 @@ async def test_a_member_that_dies_is_started_again(tmp_path: Path) -> None:
     assert said == ["one ended (SIGKILL); starting it again in 0.2 s"]
 
 
+async def test_a_member_gives_its_place_to_another(tmp_path: Path) -> None:
+    """It is asked to finish first; whoever has its name then answers, and is stopped at the end as it was."""
+    said: list[str] = []
+    old, new = member(tmp_path, "one"), member(tmp_path, "one")
+    async with family(said.append) as kept:
+        await kept.start(old)
+        first = kept.pid("one")
+        await kept.replace(new)
+        answered = (answers(old), answers(new))
+        second = kept.pid("one")
+    assert answered == (False, True)
+    assert [is_alive(pid) for pid in (first, second)] == [False, False]
+    assert [line for line in old.log.read_text().splitlines() if "GET" not in line] == ["listening", "one told"] * 2
+    assert said == []
+
+
 async def test_a_member_that_cannot_start_says_why(tmp_path: Path) -> None:
     """What ends before it is ready fails the whole start with the last line it wrote; the others are stopped."""
     broken = member(tmp_path, "broken", program="raise SystemExit('STRIPE_KEY is missing')")

@@ -82,7 +82,7 @@ class Family:
         """
         for member in members:
             _make_log(member.log)
-            if self._echo_logs:
+            if self._echo_logs and f"log of {member.name}" not in self._guards:
                 self._guards[f"log of {member.name}"] = self._tasks.create_task(self._echoed(member))
             self._processes[member.name] = await self._spawned(member)
         async with asyncio.TaskGroup() as readying:
@@ -92,6 +92,18 @@ class Family:
             if member.irreplaceable:
                 self._irreplaceable.add(member.name)
             self._guards[member.name] = self._tasks.create_task(self._guarded(member))
+
+    async def replace(self, *members: Member) -> None:
+        """Stop the members of these names, each finishing what is in hand, and start these in their place.
+
+        Raises CommandFailed as `start` does.
+        """
+        guards = [self._guards.pop(member.name) for member in members]
+        for guard in guards:
+            guard.cancel()
+        await asyncio.wait(guards)  # a guard that is starting its member again would bring back what is replaced
+        await asyncio.gather(*(self._ended(self._processes[member.name]) for member in members))
+        await self.start(*members)
 
     def depend_on(self, name: str, ended: Callable[[], Awaitable[None]], log: Path) -> None:
         """End everything, with CommandFailed, once `ended` returns: what all members need is gone."""

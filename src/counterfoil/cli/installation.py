@@ -1,16 +1,16 @@
 """A whole installation on this machine: database, sandbox, mailbox and every role, for `up` and the demo."""
 
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from counterfoil import config
 from counterfoil.cli import connection, sandbox_settings
 from counterfoil.cli.exits import CommandFailed
-from counterfoil.cli.family import Member, family
+from counterfoil.cli.family import Family, Member, family
 from counterfoil.cli.ports import ADDRESS, Ports
 from counterfoil.config import Role, Settings
 from counterfoil.runtime.clock import SystemClock
@@ -59,11 +59,17 @@ class Installation:
     database_url: Secret
     token: Secret
     embedded: bool
+    kept: Family
+    own: Mapping[str, str] = field(repr=False)
 
     @property
     def gateway(self) -> connection.Gateway:
         """The gateway, with a token that may do everything."""
         return connection.Gateway(self.plan.ports.url("gateway"), self.token)
+
+    async def set_anew(self, roles: Collection[Role], settings: Mapping[str, str]) -> None:
+        """Start roles anew with these settings beside those they began with; what runs is otherwise left alone."""
+        await self.kept.replace(*(_role(self.plan, role, {**self.own, **settings}) for role in roles))
 
 
 @asynccontextmanager
@@ -102,7 +108,9 @@ async def installation(plan: Plan) -> AsyncIterator[Installation]:
             sandbox_settings.remove(plan.home)
         plan.say(f"Starting {', '.join(Role)} …")
         await kept.start(*(_role(plan, role, own) for role in Role))
-        here = Installation(plan=plan, database_url=database_url, token=token, embedded=server is not None)
+        here = Installation(
+            plan=plan, database_url=database_url, token=token, embedded=server is not None, kept=kept, own=own
+        )
         connection.write_client_file(plan.home, here.gateway.url, token)
         yield here
 
