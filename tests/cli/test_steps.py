@@ -44,6 +44,16 @@ def request(**changes: Any) -> dict[str, Any]:
             Between.ON_RECORD,
             "PaymentSucceeded #2  cause: answer",
         ),
+        (
+            {"kind": "check", "name": "fraud check approved", "details": {"reference": "check-1", "risk_score": 12.5}},
+            Between.ON_RECORD,
+            "fraud check approved  risk 12.5",
+        ),
+        (
+            {"kind": "check", "name": "review declined", "details": {"reference": "ada", "risk_score": None}},
+            Between.ON_RECORD,
+            "review declined",
+        ),
     ],
 )
 def test_each_kind_of_entry_is_a_step(entry: dict[str, Any], between: Between, what: str) -> None:
@@ -84,4 +94,16 @@ def test_a_fee_is_a_step_too() -> None:
     """It has no number of its own; that it is known is on record."""
     details = {"amount": 88, "currency": "EUR", "cause": "look-up req_1"}
     step = of_entry({"at": "2026-03-01T12:00:00+00:00", "kind": "fee", "name": "fee", "details": details})
-    assert (step.between, step.what) == (Between.ON_RECORD, "the fee is known: 88 EUR")
+    assert (step.between, step.what) == (Between.ON_RECORD, "the fee is known: 0.88 EUR")
+
+
+def test_what_a_worker_sends_is_told_as_its() -> None:
+    """Whoever sends first is an argument, and so is whether our own timeline tells that it was sent."""
+    capture = request(path="/v1/payment_intents/pi_1/capture", idempotency_key="order-1:capture:1")
+    assert [step for _, step in of_requests([capture], Between.WORKER_TO_STRIPE, is_in_timeline=False)] == [
+        Step(NOON, Between.WORKER_TO_STRIPE, "POST /v1/payment_intents/pi_1/capture  key order-1:capture:1"),
+        Step(NOON, Between.STRIPE_TO_WORKER, "200  to POST /v1/payment_intents/pi_1/capture"),
+    ]
+    refund = {"kind": "request", "name": "refund", "details": {"idempotency_key": "order-1:refund:r"}}
+    step = of_entry({"at": NOON.isoformat(), **refund}, Between.WORKER_TO_STRIPE)
+    assert step == Step(NOON, Between.WORKER_TO_STRIPE, "refund  key order-1:refund:r")

@@ -1,4 +1,4 @@
-"""Both sides as the demo asks them over HTTP: our gateway, and the Stripe sandbox."""
+"""Both sides as the demo and the tour ask them over HTTP: our gateway, and the Stripe sandbox."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -38,7 +38,8 @@ class BothSides:
         self._clock = clock
         self._published: list[Mapping[str, Any]] = []
         self._read_to = 0
-        self._moved: tuple[datetime, timedelta] | None = None
+        self._events: list[Mapping[str, Any]] = []
+        self._moved: list[tuple[datetime, timedelta]] = []
 
     async def __aenter__(self) -> Self:
         return self
@@ -54,17 +55,24 @@ class BothSides:
     def _name_of(self, error: "httpx.HTTPError") -> str:
         return "gateway" if error.request.url.port == self._gateway.base_url.port else "sandbox"
 
-    async def charge(self, order: Mapping[str, Any]) -> tuple[int, Mapping[str, Any]]:
-        """Order a payment at the gateway and return its answer: HTTP status, and the payment as it stood then.
+    async def post(
+        self, path: str, body: Mapping[str, Any], headers: Mapping[str, str] | None = None
+    ) -> tuple[int, Mapping[str, Any]]:
+        """Post something to the gateway and return its answer: HTTP status, and the payment, refund … as it stood then.
 
-        Raises CommandFailed when the gateway refuses the order.
+        A refusal is an answer, too: its body is the problem.
         """
-        answer = await self._gateway.post("/charge", json=order)
-        body: Mapping[str, Any] = answer.json()
-        if "payment_id" not in body:
-            raise CommandFailed(f"the gateway refused the order [{answer.status_code}]: {body.get('detail', '')}")
+        answer = await self._gateway.post(path, json=body, headers=dict(headers or {}))
+        told: Mapping[str, Any] = answer.json()
         # In a problem, which answers what failed, `status` is the number.
-        return answer.status_code, {**body, "status": body.get("payment_status", body["status"])}
+        return answer.status_code, {**told, "status": told.get("payment_status", told.get("status"))}
+
+    async def link(self, customer_id: str, stripe_customer: str, method: str) -> None:
+        """Link a customer to Stripe's, with a default method."""
+        link = {"stripe_customer": stripe_customer, "default_payment_method": method}
+        answer = await self._gateway.put(f"/customers/{customer_id}", json=link)
+        if answer.is_error:
+            raise CommandFailed(f"the gateway did not link the customer [{answer.status_code}]")
 
     async def payment(self, payment_id: str) -> Mapping[str, Any]:
         """Return a payment as the gateway shows it."""
@@ -74,6 +82,11 @@ class BothSides:
         """Return the entries of a payment's timeline."""
         entries: list[Mapping[str, Any]] = (await self._asked(f"/payments/{payment_id}/timeline"))["entries"]
         return entries
+
+    async def effects(self, payment_id: str) -> list[Mapping[str, Any]]:
+        """Return what followed from a payment's end."""
+        effects: list[Mapping[str, Any]] = (await self._asked(f"/payments/{payment_id}/effects"))["effects"]
+        return effects
 
     async def payments(self) -> list[Mapping[str, Any]]:
         """Return all payments that the gateway shows, page after page."""
@@ -107,6 +120,27 @@ class BothSides:
                 return found
             after = {"starting_after": page["data"][-1]["id"]}
 
+    async def stripe_events(self) -> list[Mapping[str, Any]]:
+        """Return all events of the sandbox's so far, oldest first; it is asked only for what is new."""
+        while True:
+            after = {"ending_before": self._events[-1]["id"]} if self._events else {}
+            answer = await self._sandbox.get("/v1/events", params={"limit": _PAGE, **after})
+            page = answer.raise_for_status().json()
+            if not self._events and page["has_more"]:
+                self._events = (await self.stripe_list("events"))[::-1]
+                continue
+            self._events += page["data"][::-1]
+            if not page["has_more"]:
+                return self._events
+
+    async def at_stripe(self, path: str, form: Mapping[str, str]) -> Mapping[str, Any]:
+        """Do at Stripe what a merchant does in its dashboard, and return what came of it."""
+        answer = await self._sandbox.post(f"/v1/{path}", data=dict(form))
+        if answer.is_error:
+            raise CommandFailed(f"the sandbox answered {answer.status_code} to POST /v1/{path}")
+        made: Mapping[str, Any] = answer.json()
+        return made
+
     async def requests(self, key: str) -> list[Mapping[str, Any]]:
         """Return what the sandbox logged under an idempotency key, oldest first, its times by our clock."""
         answer = await self._sandbox.get("/_sandbox/requests", params={"idempotency_key": key})
@@ -120,11 +154,10 @@ class BothSides:
         (await self._sandbox.post("/_sandbox/faults", json=faults)).raise_for_status()
 
     async def let_pass(self, time: timedelta) -> None:
-        """Move the sandbox's clock on, once. Our processes, and what it signs with, live by the machine's."""
-        assert self._moved is None
+        """Move the sandbox's clock on. Our processes, and what it signs with, live by the machine's."""
         before = self._clock.now()
         answer = await self._sandbox.post("/_sandbox/clock", json={"advance_seconds": time.total_seconds()})
-        self._moved = before, timedelta(seconds=answer.raise_for_status().json()["offset_seconds"])
+        self._moved.append((before, timedelta(seconds=answer.raise_for_status().json()["offset_seconds"])))
 
     async def approve(self, url: str) -> None:
         """Do on the bank's page what the customer does, without any key."""
@@ -135,10 +168,10 @@ class BothSides:
 
     def _by_our_clock(self, seconds: float) -> datetime:
         time = datetime.fromtimestamp(seconds, UTC)
-        if self._moved is None:
-            return time
-        moved_at, offset = self._moved
-        return time - offset if time - offset >= moved_at else time
+        for moved_at, offset in reversed(self._moved):
+            if time - offset >= moved_at:
+                return time - offset
+        return time
 
     async def _asked(self, path: str, **parameters: str | int) -> Mapping[str, Any]:
         answer = await self._gateway.get(path, params=parameters)
