@@ -8,13 +8,20 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+from tests.stage import until
 
 NAME = "github.com/stripe/stripe-mock"
 VERSION = "v0.189.0"
 FILE = Path("embedded/openapi/spec3.json")
 GO = shutil.which("go")
 WHY_SKIPPED = "Go is not installed, and stripe-mock is a Go module"
+
+LISTENS = re.compile(r"^Listening for HTTP at address: (?P<address>127\.0\.0\.1:\d+)$", re.MULTILINE)
 
 TOOLCHAIN = ("golang.org/toolchain", "v0.0.1-go1.22.12")
 """A Go that can build it, for those that cannot: Debian 12's 1.19 does not even understand its `go.mod`."""
@@ -65,3 +72,55 @@ def _go(go: str | None, *arguments: str, **settings: str) -> str:
     )
     assert answer.returncode == 0, answer.stderr
     return answer.stdout
+
+
+def strict(specification: Any) -> Any:
+    """Return Stripe's file with two things said that Stripe does and its file leaves out.
+
+    A name that nobody knows is refused on every level, not on the first alone. And a card may be given in
+    ``payment_method_data`` as it may to ``POST /v1/payment_methods``, as a token for one.
+    """
+    paths = json.loads(json.dumps(specification["paths"]))
+    card = _form(paths["/v1/payment_methods"]["post"])["card"]
+    for path in ("/v1/payment_intents", "/v1/payment_intents/{intent}/confirm"):
+        method = _form(paths[path]["post"])["payment_method_data"]["properties"]
+        assert "card" not in method.keys() | set(method["type"]["enum"]), "Stripe's file has it now: drop this"
+        method["card"] = card
+        method["type"]["enum"].append("card")
+    for operations in paths.values():
+        for operation in operations.values():
+            for parameter in operation.get("parameters", ()):
+                _close(parameter["schema"])
+            for content in operation.get("requestBody", {}).get("content", {}).values():
+                _close(content["schema"])
+    return {**specification, "paths": paths}
+
+
+def _form(operation: Any) -> Any:
+    return operation["requestBody"]["content"]["application/x-www-form-urlencoded"]["schema"]["properties"]
+
+
+def _close(schema: Any) -> None:
+    if "properties" in schema:
+        schema.setdefault("additionalProperties", False)
+    for inner in [*schema.get("properties", {}).values(), *schema.get("anyOf", ()), schema.get("items")]:
+        if inner is not None:
+            _close(inner)
+
+
+@contextmanager
+def running(program: Path, folder: Path) -> Iterator[str]:
+    """Yield the URL of a stripe-mock on loopback that ends with the block."""
+    log = folder / "stripe-mock.log"
+    file = folder / "strict.json"
+    file.write_text(json.dumps(strict(json.loads((fetched() / FILE).read_text()))))
+    # With only the first address it would serve HTTPS too, on a fixed port and to the whole network.
+    command = [str(program), "-http-addr", "127.0.0.1:0", "-https-addr", "127.0.0.1:0", "-spec", str(file)]
+    with log.open("wb") as output, subprocess.Popen(command, env={}, stdout=output, stderr=output) as process:
+        try:
+            until(lambda: process.poll() is not None or LISTENS.search(log.read_text()) is not None)
+            listening = LISTENS.search(log.read_text())
+            assert listening is not None, log.read_text()
+            yield f"http://{listening['address']}"
+        finally:
+            process.kill()

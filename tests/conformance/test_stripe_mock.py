@@ -7,11 +7,8 @@ of 2024-09-30, the nearest to our 2024-06-20; it takes whatever version a reques
 """
 
 import ast
-import json
 import re
-import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,7 +20,6 @@ import pytest
 from aiohttp import web
 from tests import stripe_mock, told
 from tests.orders import order
-from tests.stage import until
 from yarl import URL
 
 from counterfoil.domain.order import Mandate
@@ -68,7 +64,6 @@ OPERATIONS = {
 EVERY_PAGE = frozenset({"GET /v1/payment_intents", "GET /v1/charges", "GET /v1/refunds"})
 """Lists that are read to their end."""
 
-LISTENS = re.compile(r"^Listening for HTTP at address: (?P<address>127\.0\.0\.1:\d+)$", re.MULTILINE)
 SOURCES = Path(requests.__file__).parent
 
 SENDS_NOTHING = "close_async"
@@ -310,65 +305,13 @@ class Recorder:
         return web.json_response(said, status=answer.status, headers=headers)
 
 
-def strict(specification: Any) -> Any:
-    """Return Stripe's file with two things said that Stripe does and its file leaves out.
-
-    A name that nobody knows is refused on every level, not on the first alone. And a card may be given in
-    ``payment_method_data`` as it may to ``POST /v1/payment_methods``, as a token for one.
-    """
-    paths = json.loads(json.dumps(specification["paths"]))
-    card = _form(paths["/v1/payment_methods"]["post"])["card"]
-    for path in ("/v1/payment_intents", "/v1/payment_intents/{intent}/confirm"):
-        method = _form(paths[path]["post"])["payment_method_data"]["properties"]
-        assert "card" not in method.keys() | set(method["type"]["enum"]), "Stripe's file has it now: drop this"
-        method["card"] = card
-        method["type"]["enum"].append("card")
-    for operations in paths.values():
-        for operation in operations.values():
-            for parameter in operation.get("parameters", ()):
-                _close(parameter["schema"])
-            for content in operation.get("requestBody", {}).get("content", {}).values():
-                _close(content["schema"])
-    return {**specification, "paths": paths}
-
-
-def _form(operation: Any) -> Any:
-    return operation["requestBody"]["content"]["application/x-www-form-urlencoded"]["schema"]["properties"]
-
-
-def _close(schema: Any) -> None:
-    if "properties" in schema:
-        schema.setdefault("additionalProperties", False)
-    for inner in [*schema.get("properties", {}).values(), *schema.get("anyOf", ()), schema.get("items")]:
-        if inner is not None:
-            _close(inner)
-
-
-@contextmanager
-def running(program: Path, folder: Path) -> Iterator[str]:
-    """Yield the URL of a stripe-mock on loopback that ends with the block."""
-    log = folder / "stripe-mock.log"
-    file = folder / "strict.json"
-    file.write_text(json.dumps(strict(json.loads((stripe_mock.fetched() / stripe_mock.FILE).read_text()))))
-    # With only the first address it would serve HTTPS too, on a fixed port and to the whole network.
-    command = [str(program), "-http-addr", "127.0.0.1:0", "-https-addr", "127.0.0.1:0", "-spec", str(file)]
-    with log.open("wb") as output, subprocess.Popen(command, env={}, stdout=output, stderr=output) as process:
-        try:
-            until(lambda: process.poll() is not None or LISTENS.search(log.read_text()) is not None)
-            listening = LISTENS.search(log.read_text())
-            assert listening is not None, log.read_text()
-            yield f"http://{listening['address']}"
-        finally:
-            process.kill()
-
-
 @pytest.fixture(scope="module")
 def mock_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A stripe-mock, built and started once for all tests here."""
     if stripe_mock.GO is None:
         pytest.skip(reason=stripe_mock.WHY_SKIPPED)
     folder = tmp_path_factory.mktemp("stripe-mock")
-    with running(stripe_mock.built(folder), folder) as url:
+    with stripe_mock.running(stripe_mock.built(folder), folder) as url:
         yield url
 
 

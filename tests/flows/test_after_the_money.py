@@ -12,8 +12,9 @@ from counterfoil.domain.errors import AmountRefused, WrongState
 from counterfoil.domain.payment import CaptureMethod, DisputeStatus, Funds, Payment
 from counterfoil.domain.schedule import CLAIM, LEARN_AFTER
 from counterfoil.domain.states import PaymentState
-from counterfoil.journey import cancel, capture, learn, void
-from counterfoil.journey.capture import Taking, Wanted
+from counterfoil.journey import cancel, capture, learn, operating, void
+from counterfoil.journey.capture import Wanted
+from counterfoil.journey.operating import Claimed
 from counterfoil.processors.port import Learned
 
 
@@ -28,17 +29,17 @@ async def hold(shop: Shop, wish: Wishing, method: str = "pm_card_visa") -> Payme
     return await shop.charge(wish(method, capture_method=CaptureMethod.MANUAL))
 
 
-async def asked(shop: Shop, payment: Payment, amount: int | None = None) -> Taking:
+async def asked(shop: Shop, payment: Payment, amount: int | None = None) -> Claimed:
     """Ask for a capture that is new, and return what is to be sent."""
     wanted = Wanted(payment.id, amount, "gateway")
-    taking = (await capture.ask(shop.pool, shop.ids, shop.stripe.capture, wanted, shop.clock.now())).taking
+    taking = (await capture.ask(shop.pool, shop.ids, shop.stripe.capture, wanted, shop.clock.now())).claimed
     assert taking is not None
     return taking
 
 
-async def take(shop: Shop, taking: Taking) -> Payment:
+async def take(shop: Shop, taking: Claimed) -> Payment:
     """Send a capture, and record what is heard."""
-    heard = await capture.call(shop.stripe, taking, shop.clock)
+    heard = await operating.call(shop.stripe, taking, shop.clock)
     (payment,) = await capture.record(shop.pool, shop.ids, [heard], shop.clock.now())
     return payment
 
@@ -176,7 +177,7 @@ async def test_a_capture_that_is_sent_twice_takes_once(shop: Shop, wish: Wishing
     """Its answer is lost before it is recorded: a worker sends the very same request."""
     held = await hold(shop, wish)
     lost = await asked(shop, held, 700)
-    await capture.call(shop.stripe, lost, shop.clock)
+    await operating.call(shop.stripe, lost, shop.clock)
     shop.clock.advance(CLAIM)
 
     (taking,) = await capture.claim_due(shop.pool, shop.ids, shop.stripe.capture, claimant(), shop.clock.now())
@@ -194,9 +195,9 @@ async def test_a_hold_is_let_go_on_request(shop: Shop, wish: Wishing, client: st
     assert held.intent_id is not None
     wanted = void.Wanted(held.id, "gateway")
 
-    letting = (await void.ask(shop.pool, shop.ids, shop.stripe.cancellation, wanted, shop.clock.now())).letting
+    letting = (await void.ask(shop.pool, shop.ids, shop.stripe.cancellation, wanted, shop.clock.now())).claimed
     assert letting is not None
-    heard = await void.call(shop.stripe, letting, shop.clock)
+    heard = await operating.call(shop.stripe, letting, shop.clock)
     (payment,) = await void.record(shop.pool, shop.ids, [heard], shop.clock.now())
 
     assert payment.state is PaymentState.CANCELED
