@@ -9,6 +9,7 @@ from uuid import UUID
 import httpx
 import pytest
 from tests.roles.gateway.conftest import Counter
+from tests.stage import order
 
 from counterfoil.store.tokens import Scope
 
@@ -91,6 +92,18 @@ async def test_what_is_not_held_says_why(
     """Declined, waiting for its customer, of another shape, or refused."""
     answer = await post(gateway, http, "/payments/authorize", hold_of(f"not-{status}-{len(str(changes))}", **changes))
     assert status == answer.status_code, answer.text
+
+
+async def test_a_method_that_cannot_hold_is_refused(gateway: Counter, http: httpx.AsyncClient) -> None:
+    """A bank debit cannot be held: it is 422 before anything is kept or sent, and nobody is called for it."""
+    consent = {"accepted_at": "2026-03-01T12:00:00Z", "ip_address": "192.0.2.7", "user_agent": "a browser"}
+    debit = order("debit", payment_method="pm_sepaDebit_success_de", mandate=consent, capture_method="manual")
+    answer = await gateway.charge(http, debit)
+    assert (answer.status_code, answer.json().get("type")) == (422, f"{PROBLEM}method-refused")
+    assert answer.json()["field"] == "payment_method"
+    assert await gateway.fetch("SELECT count(*) FROM payments WHERE event_id = 'event-debit'") == 0
+    sent = await http.get(f"{gateway.stage.sandbox_url}/_sandbox/requests?idempotency_key=event-debit")
+    assert sent.json()["requests"] == []
 
 
 async def test_a_part_is_taken_and_the_rest_let_go(gateway: Counter, http: httpx.AsyncClient) -> None:

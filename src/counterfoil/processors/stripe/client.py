@@ -16,6 +16,7 @@ import stripe
 
 from counterfoil.domain.errors import InvalidRequest, MethodRefused, Unavailable
 from counterfoil.domain.order import Order
+from counterfoil.domain.payment import CaptureMethod
 from counterfoil.domain.refunding import Listing, RefundHappening, RefundVerdict, Repayment
 from counterfoil.domain.request import Request
 from counterfoil.domain.states import AttemptHappening
@@ -121,13 +122,13 @@ class StripeProcessor:
 
         Raises:
             InvalidRequest: there is no ``return_url`` and one is needed.
-            MethodRefused: Stripe does not know the method.
+            MethodRefused: Stripe does not know the method, or cannot hold it where that is wanted.
             Unavailable: Stripe had to be asked what kind of method it is, and did not answer.
         """
         if self._by_charges:
             return requests.charge(payment_id, order, 1)
         return_url = self._return_url_of(order)
-        kind = await self._kind_of(order.method)
+        kind = await self._charged_kind(order)
         return requests.create_and_confirm(payment_id, order, kind, return_url)
 
     async def request_again(self, payment_id: UUID, intent_id: str | None, number: int, order: Order) -> Request:
@@ -135,14 +136,14 @@ class StripeProcessor:
 
         Raises:
             InvalidRequest: there is no ``return_url`` and one is needed.
-            MethodRefused: Stripe does not know the method.
+            MethodRefused: Stripe does not know the method, or cannot hold it where that is wanted.
             Unavailable: Stripe had to be asked what kind of method it is, and did not answer.
         """
         is_intent = intent_id is not None and not intent_id.startswith(charges.PREFIXES)
         if self._by_charges and not is_intent:
             return requests.charge(payment_id, order, number)
         return_url = self._return_url_of(order)
-        kind = await self._kind_of(order.method)
+        kind = await self._charged_kind(order)
         if intent_id is None or not is_intent:
             return requests.create_and_confirm(payment_id, order, kind, return_url, number)
         return requests.confirm(intent_id, number, order, kind, return_url)
@@ -384,6 +385,16 @@ class StripeProcessor:
         if return_url is None and not order.off_session:
             raise InvalidRequest("return_url", "is needed, here or as RETURN_URL, unless the payment is off_session")
         return return_url
+
+    async def _charged_kind(self, order: Order) -> str:
+        """Return the type of the order's method; raises MethodRefused where money is to be held on one that cannot be.
+
+        Stripe would call the request wrong, which is a mistake of ours then, and here it is the caller's.
+        """
+        kind = await self._kind_of(order.method)
+        if order.capture_method is CaptureMethod.MANUAL and kind not in requests.HOLDING:
+            raise MethodRefused("cannot be held: it is charged, or not at all")
+        return kind
 
     async def _kind_of(self, method: str) -> str:
         """Return the type of a payment method, asking Stripe once for those whose name does not tell."""
