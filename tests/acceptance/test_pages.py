@@ -6,6 +6,9 @@ A ```console block is preceded by a comment that says what becomes of it:
 - ``<!-- run beside: COMMAND -->``: COMMAND is started in its place and left running. It is the installation.
 - ``<!-- not run: REASON -->``: it is a skipped test with that reason.
 
+The pages on concepts have no installation of their own: each is typed into a shell of its own beside the one of
+`docs/getting-started.md`, once that page is through.
+
 Every line shown has to be printed, in any order, since two processes may speak at once; white space counts for nothing,
 and ``…`` stands for anything. A command that ends with another code than 0 fails the test.
 """
@@ -17,7 +20,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Timer
@@ -25,7 +28,15 @@ from threading import Timer
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("README.md", "docs/getting-started.md")
+GUESTS = tuple(
+    sorted(
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "docs/concepts").glob("*.md")
+        if "```console" in path.read_text("utf-8")
+    )
+)
+HOST = "docs/getting-started.md"
+PAGES = ("README.md", HOST)
 PATIENCE_SECONDS = 240.0
 """For all blocks of a page; beyond it something hangs."""
 
@@ -151,7 +162,7 @@ def wrong_steps(blocks: list[Block], shell: Shell) -> list[str]:
 
 
 def all_blocks() -> list[Block]:
-    return [block for page in PAGES for block in blocks_of(page, (ROOT / page).read_text("utf-8"))]
+    return [block for page in (*PAGES, *GUESTS) for block in blocks_of(page, (ROOT / page).read_text("utf-8"))]
 
 
 def test_every_block_says_what_becomes_of_it() -> None:
@@ -160,24 +171,33 @@ def test_every_block_says_what_becomes_of_it() -> None:
     assert unmarked == []
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_what_a_page_shows_is_what_comes(page: str, surroundings: dict[str, str], port_base: int) -> None:
-    """Typed in order into one shell, each command ends well and prints the lines shown."""
-    blocks = [block for block in all_blocks() if block.page == page]
-    beside = [block for block in blocks if block.mark.startswith("run beside: ")]
-    run = [block for block in blocks if block.mark == "run"]
-    assert run
-    shell = Shell(surroundings)
+@contextmanager
+def shell_of(environment: Mapping[str, str]) -> Iterator[Shell]:
+    """Open a shell, and close it at the end."""
+    shell = Shell(environment)
     try:
-        if not beside:
-            assert wrong_steps(run, shell) == []
-            return
-        (block,) = beside
-        with installed(block.mark.removeprefix("run beside: "), surroundings, port_base) as printed:
-            assert not_printed(block.steps[0][1], printed) == []
-            assert wrong_steps(run, shell) == []
+        yield shell
     finally:
         shell.close()
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_what_a_page_shows_is_what_comes(page: str, surroundings: dict[str, str], port_base: int) -> None:
+    """Typed in order into one shell for each page, each command ends well and prints the lines shown."""
+    blocks = [block for block in all_blocks() if block.page in (page, *(GUESTS if page == HOST else ()))]
+    beside = [block for block in blocks if block.mark.startswith("run beside: ")]
+    run = [block for block in blocks if block.mark == "run"]
+    assert {block.page for block in run} == {block.page for block in blocks}
+    wrong = []
+    with ExitStack() as ending:
+        for block in beside:
+            command = block.mark.removeprefix("run beside: ")
+            printed = ending.enter_context(installed(command, surroundings, port_base))
+            wrong += not_printed(block.steps[0][1], printed)
+        for typed in dict.fromkeys((page, *(block.page for block in run))):
+            with shell_of(surroundings) as shell:
+                wrong += wrong_steps([block for block in run if block.page == typed], shell)
+    assert wrong == []
 
 
 @pytest.mark.parametrize(
@@ -192,11 +212,8 @@ def test_what_is_not_printed_is_seen(surroundings: dict[str, str]) -> None:
     """A line that differs, a command that fails; what differs in white space or behind an ellipsis is the same."""
     text = "<!-- run -->\n```console\n$ echo 'one  2 three'\none … three\none 2 four\n$ false\n```\n"
     (block,) = blocks_of("planted.md", text)
-    shell = Shell(surroundings)
-    try:
+    with shell_of(surroundings) as shell:
         wrong = wrong_steps([block], shell)
-    finally:
-        shell.close()
     assert [one.splitlines()[0] for one in wrong] == [
         "planted.md: echo 'one  2 three': not printed: one 2 four",
         "planted.md: false: exit code 1",
