@@ -13,6 +13,18 @@ CHARGES: Final = Counter(
     ["status"],
     registry=REGISTRY,
 )
+USUAL_AMOUNT: Final = Gauge(
+    "counterfoil_usual_amount",
+    "The amount above which no more than one payment in a thousand asks, in minor units.",
+    ["currency"],
+    registry=REGISTRY,
+)
+UNUSUAL_AMOUNTS: Final = Counter(
+    "counterfoil_unusual_amounts",
+    "Payments accepted that ask for more than that.",
+    ["currency"],
+    registry=REGISTRY,
+)
 NOTICES_RECEIVED: Final = Counter(
     "counterfoil_notices_received",
     "Webhook deliveries, by what was answered: kept, repeated, quarantined, or the reason of the refusal.",

@@ -1,9 +1,18 @@
 """Orders whose JSON is none or says two things at once, and amounts that cannot be (groups J and A of the vectors)."""
 
 import json
+import re
 
+import asyncpg
+import httpx
 import pytest
-from tests.roles.hostile.door import Door, Row, body, raw, without
+from tests.roles.hostile.conftest import new_token
+from tests.roles.hostile.door import Door, Row, body, charging, raw, without
+from tests.stage import Stage, becomes
+from tests.store.test_amounts import PAYMENTS
+
+from counterfoil.store import amounts
+from counterfoil.store.tokens import Scope
 
 CARD_DATA = "card-data-not-accepted"
 CARD = "4242 4242 4242 4242"
@@ -124,3 +133,28 @@ async def test_what_can_be_charged_goes_on_as_it_came(gateway: Door, name: str) 
     assert (answer.status, said["status"]) == (200, "succeeded")
     assert (said["amount"], said["amount_captured"], said["currency"]) == (amount, amount, currency.upper())
     assert {f"amount={amount}", f"currency={currency.lower()}"} <= set(sent)
+
+
+async def test_a26_what_asks_for_unusually_much_is_taken_and_told_of(stage: Stage, http: httpx.AsyncClient) -> None:
+    """A hundred times too many yen are charged as they came, for they may be meant; a metric and the log name them."""
+    connection = await asyncpg.connect(stage.database_url)
+    await connection.execute(PAYMENTS, 2 * amounts.FEWEST, "JPY")
+    await connection.close()
+    running = stage.start("gateway")
+    door = charging(stage, running, await new_token(stage, "shop", Scope.CHARGE))
+
+    async def measured(name: str) -> float:
+        text = (await http.get(f"{running.url}/metrics")).text
+        found = re.search(rf'^counterfoil_{name}{{currency="JPY"}} (\S+)', text, re.MULTILINE)
+        return float(found[1]) if found else 0.0
+
+    await becomes(1998.0, lambda: measured("usual_amount"))
+    answers = [
+        await door.send(door.request(raw(f"yen-{yen}", amount_cents=str(yen), currency='"JPY"')))
+        for yen in (1998, 199_900)
+    ]
+
+    assert [(answer.status, answer.said()["amount_captured"]) for answer in answers] == [(200, 1998), (200, 199_900)]
+    assert await measured("unusual_amounts_total") == 1
+    lines = [json.loads(line) for line in running.log().splitlines() if "charge.unusual_amount" in line]
+    assert [line["payment_id"] for line in lines] == [answers[1].said()["payment_id"]]

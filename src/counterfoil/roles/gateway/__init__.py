@@ -10,6 +10,7 @@ from counterfoil.roles.gateway.application import application
 from counterfoil.roles.gateway.authentication import Doorkeeper
 from counterfoil.roles.gateway.charging import Charging
 from counterfoil.roles.gateway.routing import Gateway
+from counterfoil.roles.gateway.unusual import Unusual
 from counterfoil.roles.processor import open_processor
 from counterfoil.roles.serving import serve
 from counterfoil.roles.tending import database_check, tended
@@ -31,7 +32,8 @@ async def run(settings: Settings, shutdown: Shutdown) -> None:
             ScreeningMode(settings.fraud_screening.value), settings.fraud_timeout, settings.fraud_auto_block
         )
         owner = owner_name("gateway", world.ids)
-        charging = Charging(world, processor, owner, shutdown.requested, screening=screening)
+        unusual = Unusual(world)
+        charging = Charging(world, processor, owner, shutdown.requested, screening=screening, noting=unusual.note)
         gateway = Gateway(
             world=world,
             charging=charging,
@@ -42,7 +44,7 @@ async def run(settings: Settings, shutdown: Shutdown) -> None:
             return_url=settings.return_url,
         )
         routes = probes.routes([database_check(world)], REGISTRY, shutdown)
-        async with tended(world):
+        async with tended(world), unusual.kept_up():
             await serve(
                 application(gateway, list(routes)),
                 host=settings.listen_address,

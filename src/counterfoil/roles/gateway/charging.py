@@ -72,6 +72,7 @@ class Charging:
         *,
         screening: Screening = NO_SCREENING,
         answer_seconds: float = ANSWER_SECONDS,
+        noting: Callable[[Payment], None] = lambda _payment: None,
     ) -> None:
         """Begin to take orders.
 
@@ -82,9 +83,10 @@ class Charging:
             stopping: set when the process is asked to end; from then on nobody is kept waiting for long.
             screening: how payments are screened.
             answer_seconds: how long an order may take to its answer, from its entry on.
+            noting: is shown each payment that was accepted.
         """
         self._world, self._processor, self._owner, self._stopping = world, processor, owner, stopping
-        self._screening, self._answer_seconds = screening, answer_seconds
+        self._screening, self._answer_seconds, self._noting = screening, answer_seconds, noting
         self._under_way: set[asyncio.Task[Payment]] = set()
         self._patience_ends = asyncio.create_task(self._grace())
         self._linking: Batcher[str, Link | None] = Batcher(
@@ -312,7 +314,11 @@ class Charging:
 
     async def _accept(self, wishes: Sequence[Wish]) -> Sequence[Accepted | Repeated | CounterfoilError]:
         BATCH_SIZE.labels("accept").observe(len(wishes))
-        return await accept.run(self._world.pool, self._world.ids, wishes, self._world.clock.now())
+        answers = await accept.run(self._world.pool, self._world.ids, wishes, self._world.clock.now())
+        for answer in answers:
+            if isinstance(answer, Accepted):
+                self._noting(answer.payment)
+        return answers
 
     async def _record(self, heard: Sequence[Heard]) -> Sequence[Payment]:
         BATCH_SIZE.labels("record").observe(len(heard))
