@@ -18,7 +18,7 @@ NOTHING = Waiting(0, None)
 IDLE = Work(NOTHING, NOTHING, NOTHING, NOTHING, open=0, in_doubt=0, parked=0)
 ENDPOINT = Endpoint(
     "we_1", "https://shop.example/webhooks/stripe", enabled=True, types=frozenset({"*"}), api_version=VERSION,
-    livemode=False,
+    livemode=False, created_at=NOW,
 )  # fmt: skip
 
 

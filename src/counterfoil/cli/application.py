@@ -30,6 +30,7 @@ from counterfoil.cli import (
     statuses,
     tokens,
     up,
+    upgrading,
 )
 from counterfoil.cli.exits import EXPECTED, CommandFailed, ExitCode, WrongUsage, exit_code_for, first_cause
 from counterfoil.domain.errors import CounterfoilError
@@ -73,6 +74,7 @@ app.add_typer(tokens.token, name="token")
 app.command("asyncapi")(asyncapi.asyncapi)
 app.command("config")(settings.config)
 app.command("doctor")(doctor.doctor)
+app.command("upgrade-webhook")(upgrading.upgrade_webhook)
 
 
 def main() -> NoReturn:

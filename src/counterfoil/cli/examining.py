@@ -105,7 +105,7 @@ async def _of_secrets(
         remedy = "run the doctor with the settings of the receiver"
         return [findings.failure("secrets", "STRIPE_WEBHOOK_SECRETS is not set here", remedy)]
     known = {one.url for one in endpoints}
-    urls = {_route(where)} if (where := receiver or settings.public_url) else known
+    urls = {route_at(where)} if (where := receiver or settings.public_url) else known
     if len(urls) != 1:
         line = f"of {len(urls)} receivers it is not known which is ours" if urls else "nothing says where it is"
         return [findings.warning("receiver", line, "set PUBLIC_URL, or name it with --receiver")]
@@ -118,7 +118,7 @@ async def _of_secrets(
     return findings.of_pings(pings)
 
 
-def _route(where: str) -> str:
+def route_at(where: str) -> str:
     """Return the route of a receiver at an address, which may name it already."""
     address = where.rstrip("/")
     return address if urlsplit(address).path in PATHS else f"{address}/webhooks/stripe"

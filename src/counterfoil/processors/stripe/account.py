@@ -28,6 +28,7 @@ class Endpoint:
     types: frozenset[str]
     api_version: str | None
     livemode: bool
+    created_at: datetime
     replaces: str | None = None
 
 
@@ -154,6 +155,7 @@ def _endpoint(told: Any) -> Endpoint:
         frozenset(told.enabled_events),
         told.api_version,
         told.livemode,
+        datetime.fromtimestamp(told.created, UTC),
         (told.metadata or {}).get(UNDER_WAY),
     )
 
