@@ -171,36 +171,17 @@ async def list_of_refunds(stripe: StripeProcessor) -> bool:
     return [one.object for one in await stripe.all_refunds({"charge": "ch_1"})] == ["refund", "refund"]
 
 
-def account_of(stripe: StripeProcessor) -> Account:
-    return Account(stripe.sdk)
+def of_account(ask: Callable[[Account], Awaitable[object]]) -> Asking:
+    """Ask about the account; that the answer can be read is seen by its being read."""
+
+    async def asked(stripe: StripeProcessor) -> bool:
+        await ask(Account(stripe.sdk))
+        return True
+
+    return asked
 
 
-async def endpoints(stripe: StripeProcessor) -> bool:
-    return [one.id[:3] for one in await account_of(stripe).endpoints()] == ["we_"]
-
-
-async def add_endpoint(stripe: StripeProcessor) -> bool:
-    made, _ = await account_of(stripe).add_endpoint(
-        "https://shop.example/webhooks/stripe", notices.HANDLED_EVENTS, requests.API_VERSION, "we_0"
-    )
-    return made.id.startswith("we_")
-
-
-async def settle_endpoint(stripe: StripeProcessor) -> bool:
-    await account_of(stripe).settle_endpoint("we_1")
-    return True
-
-
-async def remove_endpoint(stripe: StripeProcessor) -> bool:
-    await account_of(stripe).remove_endpoint("we_1")
-    return True
-
-
-async def latest_events(stripe: StripeProcessor) -> bool:
-    """Read a page; stripe-mock's own event is of a type that we do not handle."""
-    return await account_of(stripe).latest_events(notices.HANDLED_EVENTS, delivered=False) == []
-
-
+HOOK = ("https://shop.example/webhooks/stripe", notices.HANDLED_EVENTS, requests.API_VERSION, "we_0")
 CALLS = [
     Call("payment_intents.create_async", "a card", created()),
     Call("payment_intents.create_async", "a token", created(method="tok_visa")),
@@ -238,11 +219,21 @@ CALLS = [
     Call("refunds.create_async", "of an intent, with a reason", refunded(None, "duplicate")),
     Call("charges.retrieve_async", "with its refunds", refunds_of),
     Call("refunds.list_async", "of a charge, every page", list_of_refunds),
-    Call("events.list_async", "those not delivered", latest_events),
-    Call("webhook_endpoints.list_async", "all of them", endpoints),
-    Call("webhook_endpoints.create_async", "in another's place", add_endpoint),
-    Call("webhook_endpoints.update_async", "in nobody's place any more", settle_endpoint),
-    Call("webhook_endpoints.delete_async", "by its id", remove_endpoint),
+    Call(
+        "events.list_async",
+        "those not delivered",
+        of_account(lambda account: account.latest_events((), delivered=False)),
+    ),
+    Call("webhook_endpoints.list_async", "all of them", of_account(Account.endpoints)),
+    Call(
+        "webhook_endpoints.create_async", "in another's place", of_account(lambda account: account.add_endpoint(*HOOK))
+    ),
+    Call(
+        "webhook_endpoints.update_async",
+        "in nobody's place any more",
+        of_account(lambda account: account.settle_endpoint("we_1")),
+    ),
+    Call("webhook_endpoints.delete_async", "by its id", of_account(lambda account: account.remove_endpoint("we_1"))),
 ]
 each_call = pytest.mark.parametrize("call", CALLS, ids=lambda call: f"{call.method}: {call.shape}")
 
