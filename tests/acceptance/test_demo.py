@@ -64,7 +64,9 @@ def demo(environment: dict[str, str], *arguments: str) -> subprocess.CompletedPr
     )
 
 
-def test_the_demo_shows_five_payments_and_both_sides_agree(environment: dict[str, str], tmp_path: Path) -> None:
+def test_pitfall_30_the_demo_shows_five_payments_and_both_sides_agree(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
     """On a machine with nothing set up, and with real keys lying about, five payments are told from end to end."""
     lying_about = {"STRIPE_KEY": "sk_live_51NotARealKey", "DATABASE_URL": "postgresql://127.0.0.1:1/production"}
     done = demo(environment | lying_about | {"TMPDIR": str(tmp_path)})

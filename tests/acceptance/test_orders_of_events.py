@@ -108,7 +108,7 @@ async def end(
     return (*stands, story[0], story[-1], last["amount"], last["currency"])
 
 
-async def test_all_orders_of_five_events_end_the_same(merchant: Merchant, http: httpx.AsyncClient) -> None:
+async def test_pitfall_04_all_orders_of_five_events_end_the_same(merchant: Merchant, http: httpx.AsyncClient) -> None:
     """120 payments, each told in another order while the worker reads: same state, amount, last word, effects.
 
     What was overtaken before it was read is not said, so the facts on the way may be fewer; which, and the version that

@@ -67,7 +67,7 @@ async def test_a_customer_who_cannot_identify_themselves_has_not(merchant: Merch
     assert await merchant.learned_by(asked["payment_id"]) == "notice"
 
 
-async def test_a_challenge_is_open_once(merchant: Merchant, http: httpx.AsyncClient) -> None:
+async def test_pitfall_22_a_challenge_is_open_once(merchant: Merchant, http: httpx.AsyncClient) -> None:
     """Until the customer answers, the same event has the same link, and the order can be paid by no other event."""
     body = order("open", payment_method=CHALLENGED)
     asked = await opened(merchant, http, body, "requires_action")
@@ -142,7 +142,7 @@ async def their_time_is_over(merchant: Merchant, payment_id: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["pm_usBankAccount_success", "pm_sepaDebit_success_de"])
-async def test_a_debit_settles_days_later(merchant: Merchant, http: httpx.AsyncClient, method: str) -> None:
+async def test_pitfall_21_a_debit_settles_days_later(merchant: Merchant, http: httpx.AsyncClient, method: str) -> None:
     """Two days on the bank still works on it; on the third it is money, by webhook, and said once."""
     begun = await opened(merchant, http, debit(method, method), "processing")
     await told(merchant, http, begun["payment_id"], "PaymentProcessing")
@@ -182,7 +182,9 @@ async def test_a_debit_bounces_days_later(
     assert await merchant.learned_by(begun["payment_id"]) == "notice"
 
 
-async def test_a_debit_that_bounces_after_its_success_is_disputed(merchant: Merchant, http: httpx.AsyncClient) -> None:
+async def test_pitfall_21_a_debit_that_bounces_after_its_success_is_disputed(
+    merchant: Merchant, http: httpx.AsyncClient
+) -> None:
     """It was paid, and the bank takes it back for good: still succeeded, disputed, and nothing is left of it."""
     begun = await opened(merchant, http, debit("disputed", "pm_sepaDebit_disputed_de"), "processing")
 
@@ -197,7 +199,7 @@ async def test_a_debit_that_bounces_after_its_success_is_disputed(merchant: Merc
 
 
 @pytest.mark.parametrize("fault", ["event_undelivered", "event_never_made"])
-async def test_a_debit_whose_webhook_is_lost_is_asked_about(
+async def test_pitfall_12_a_debit_whose_webhook_is_lost_is_asked_about(
     merchant: Merchant, http: httpx.AsyncClient, fault: str
 ) -> None:
     """No word comes of the one that settles, nor of the one that bounces: look-ups find both, and each is said once."""

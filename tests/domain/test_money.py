@@ -27,7 +27,7 @@ def field_of_refusal(amount: int, currency: str) -> str | None:
     return caught.value.field
 
 
-def test_the_decimals_are_those_of_stripe_and_not_of_iso_4217() -> None:
+def test_pitfall_19_the_decimals_are_those_of_stripe_and_not_of_iso_4217() -> None:
     """MGA has no decimals with Stripe and ISK and UGX have two, against ISO; three decimals are exactly five."""
     exponents = {code: CURRENCIES[code].exponent for code in ("EUR", "JPY", "MGA", "ISK", "UGX", "HUF", "TWD")}
     assert exponents == {"EUR": 2, "JPY": 0, "MGA": 0, "ISK": 2, "UGX": 2, "HUF": 2, "TWD": 2}
@@ -94,7 +94,9 @@ def test_the_shape_allows_what_cannot_be_charged() -> None:
         (1999, "hrk", AmountReason.CURRENCY_NOT_SUPPORTED),
     ],
 )
-def test_the_bounds_of_a_charge_are_stripes(amount: int, currency: str, expected: AmountReason | None) -> None:
+def test_pitfall_20_the_bounds_of_a_charge_are_stripes(
+    amount: int, currency: str, expected: AmountReason | None
+) -> None:
     """Each side of each bound that Stripe's page on currencies names, and its special cases."""
     assert reason_of(Money(amount, currency)) == expected
 

@@ -22,7 +22,7 @@ async def publish_all(shop: Shop, leader: Connection) -> int:
     return rounds
 
 
-async def test_every_fact_gets_a_position_and_leaves_the_outbox(shop: Shop, leader: Connection) -> None:
+async def test_pitfall_28_every_fact_gets_a_position_and_leaves_the_outbox(shop: Shop, leader: Connection) -> None:
     """Position by position, each payment's facts in the order of their numbers."""
     payments = [await shop.charge(order(number)) for number in range(3)]
     await publish_all(shop, leader)
@@ -33,7 +33,7 @@ async def test_every_fact_gets_a_position_and_leaves_the_outbox(shop: Shop, lead
         assert [fact.version for fact in published if fact.payment_id == payment.id] == [1, 2]
 
 
-async def test_a_late_commit_is_never_passed_over(shop: Shop, leader: Connection) -> None:
+async def test_pitfall_28_a_late_commit_is_never_passed_over(shop: Shop, leader: Connection) -> None:
     """A fact that is committed after later ones were published still gets its own, higher position."""
     early = await shop.accepted(order(1))
     async with shop.pool.acquire() as slow:

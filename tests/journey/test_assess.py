@@ -28,6 +28,10 @@ from stripe_sandbox.sandbox import Sandbox
 BEFORE_CHARGE = Screening(ScreeningMode.BEFORE_CHARGE)
 BEFORE_CAPTURE = Screening(ScreeningMode.BEFORE_CAPTURE)
 BOTH = pytest.mark.parametrize("policy", [BEFORE_CHARGE, BEFORE_CAPTURE], ids=["before_charge", "before_capture"])
+LOCK = "SELECT FROM payments WHERE id = $1 FOR UPDATE"
+LOCK_WAITS = """
+SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()
+"""
 CHARGED, FAILED = ["PaymentRequested", "PaymentSucceeded"], ["PaymentRequested", "PaymentFailed"]
 
 
@@ -374,3 +378,27 @@ async def test_a_retry_of_ours_holds_as_the_first_try_did(shop: Shop) -> None:
     prepared = await retry.prepare(shop.stripe, retry.Due(payment, wished))
     assert prepared.request is not None
     assert json.loads(prepared.request.body)["parameters"]["capture_method"] == "manual"
+
+
+async def test_pitfall_07_who_is_refused_for_a_deadlock_comes_again(shop: Shop) -> None:
+    """A rival locks the same two payments in the other order: the database ends ours, and both checks are heard yet."""
+    shop = screened(shop, BEFORE_CHARGE)
+    first, second = [await shop.accepted(order(number)) for number in (1, 2)]
+    checks = [Check(one.id, Finding.APPROVED, Cause(Source.FRAUD_CHECK, "check")) for one in (first, second)]
+    async with shop.pool.acquire() as rival, shop.pool.acquire() as watcher:
+
+        async def waiting() -> int:
+            waits: int = await watcher.fetchval(LOCK_WAITS)
+            return waits
+
+        await rival.execute("SET deadlock_timeout = '1 min'")  # so that it is ours that is ended
+        async with rival.transaction():
+            await rival.execute(LOCK, second.id)
+            ours = asyncio.create_task(assess.run(shop.pool, shop.ids, checks, shop.clock.now()))
+            await becomes(1, waiting)
+            await rival.execute(LOCK, first.id)  # it comes through only because ours was ended
+            assert not ours.done()
+        await ours
+        await rival.execute("RESET deadlock_timeout")
+
+    assert [len(await authorize.claim_due(shop.pool, shop.ids, claimant(), shop.clock.now()))] == [2]

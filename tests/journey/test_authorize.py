@@ -67,7 +67,7 @@ async def test_a_peer_that_is_not_there_leaves_the_outcome_open(shop: Shop) -> N
     assert expected == payment.next_check_at
 
 
-async def test_whoever_takes_over_sends_the_very_same_request(shop: Shop, peer: Server) -> None:
+async def test_pitfall_08_whoever_takes_over_sends_the_very_same_request(shop: Shop, peer: Server) -> None:
     """Lost between the answer and its record: the worker sends key and bytes again, and there is one charge."""
     lost = await shop.sending(order())
     await authorize.call(shop.stripe, lost, shop.clock)
@@ -95,7 +95,7 @@ async def test_a_claim_that_was_taken_over_records_nothing(shop: Shop) -> None:
     assert await shop.facts(payment) == [(1, "PaymentRequested", "order")]
 
 
-async def test_a_claim_keeps_other_workers_away(shop: Shop) -> None:
+async def test_pitfall_27_a_claim_keeps_other_workers_away(shop: Shop) -> None:
     """Claimed until a time: nobody else gets it before, somebody does after."""
     await shop.accepted(order(), owner=None)
     claimed = [
@@ -252,3 +252,25 @@ async def test_what_could_not_be_sent_for_three_days_is_given_up(shop: Shop, pee
     assert row is not None
     assert tuple(row.values()) == ("failed", "network_error")
     assert await logged(peer) == []
+
+
+async def test_pitfall_10_a_lock_timeout_is_no_decline_and_is_sent_again(shop: Shop, peer: Server) -> None:
+    """429 because another call holds the object says nothing of the card: the same request goes again, later."""
+    fault = {"fault": "lock_timeout", "path": "/v1/payment_intents", "times": 2}
+    async with aiohttp.ClientSession() as session, session.post(f"{peer.url}/_sandbox/faults", json=fault) as added:
+        assert added.status == 200
+    payment = await shop.charge(order())
+    states, waits = [payment.state], []
+    for _ in range(2):
+        assert payment.next_check_at is not None
+        waits.append(payment.next_check_at - shop.clock.now())
+        shop.clock.advance(waits[-1])
+        (sending,) = await authorize.claim_due(shop.pool, shop.ids, claimant(), shop.clock.now())
+        payment = await shop.send(sending)
+        states.append(payment.state)
+
+    assert states == [PaymentState.PROCESSING, PaymentState.PROCESSING, PaymentState.SUCCEEDED]
+    assert timedelta(seconds=1) <= waits[0] < waits[1]
+    sent = await logged(peer)
+    assert (len(sent), len({(one["idempotency_key"], one["body"]) for one in sent})) == (3, 1)
+    assert [name for _, name, _ in await shop.facts(payment)] == ["PaymentRequested", "PaymentSucceeded"]

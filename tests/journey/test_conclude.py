@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 from tests.journey.told_by_webhook import event, events_of, intent, keep, run
-from tests.orders import Shop, order
+from tests.orders import Shop, claimant, order
 
 from counterfoil.domain.payment import CaptureMethod, Payment
+from counterfoil.domain.schedule import CLAIM
 from counterfoil.domain.states import PaymentState
-from counterfoil.journey import accept, authorize
+from counterfoil.journey import accept, authorize, reconcile
 from counterfoil.journey.accept import Wish
 from counterfoil.journey.weighing import MOST_TRIES, OWNER_WAIT
 from counterfoil.runtime.metrics import ALARMS
@@ -107,12 +108,33 @@ async def test_types_that_say_nothing_of_money_are_done(shop: Shop) -> None:
     assert await run(shop) == {NoticeState.DONE: 1}
 
 
-async def test_the_other_mode_is_left_alone(shop: Shop) -> None:
+async def test_pitfall_24_the_other_mode_is_left_alone(shop: Shop) -> None:
     """A live event at a test installation moves nothing, whatever it claims."""
     payment = await shop.accepted(order())
     await keep(shop, event("payment_intent.succeeded", intent(payment), livemode=True))
     assert await run(shop) == {NoticeState.FOREIGN: 1}
     assert await shop.state(payment) == "processing"
+
+
+async def test_pitfall_15_an_event_in_another_version_is_a_hint_and_stands_in_nobodys_way(
+    shop: Shop, sandbox: Sandbox
+) -> None:
+    """An old endpoint brings it first, a new one the same event in our version: what Stripe has is asked for."""
+    sending = await shop.sending(order())
+    await authorize.call(shop.stripe, sending, shop.clock)  # the answer is lost
+    (said,) = [one for one in events_of(sandbox) if one["type"] == "payment_intent.succeeded"]
+    await keep(shop, {**said, "api_version": "2020-08-27"})
+    assert await run(shop) == {NoticeState.DONE: 1}
+    await keep(shop, said)
+    await run(shop)
+
+    assert [row["deliveries"] for row in await shop.pool.fetch("SELECT deliveries FROM notices")] == [2]
+    shop.clock.advance(CLAIM)  # nobody comes back to record the answer
+    (asked,) = await reconcile.claim_due(shop.pool, claimant(), shop.clock.now())
+    heard = await reconcile.ask(shop.stripe, asked)
+    await reconcile.record(shop.pool, shop.ids, [heard], shop.clock.now())
+    rows = await shop.pool.fetch("SELECT name, cause_source FROM facts ORDER BY version")
+    assert [tuple(row.values()) for row in rows] == [("PaymentRequested", "order"), ("PaymentSucceeded", "look-up")]
 
 
 async def test_an_event_in_another_version_is_only_a_hint(shop: Shop) -> None:
@@ -293,7 +315,7 @@ async def test_no_odd_notice_stops_the_others(shop: Shop, thing: dict[str, Any])
     assert await run(shop) == {}
 
 
-async def test_what_was_parked_is_read_again_when_it_comes_again(shop: Shop) -> None:
+async def test_pitfall_03_what_was_parked_is_read_again_when_it_comes_again(shop: Shop) -> None:
     """Stripe delivers it once more, or a person replays it: what was in its way may be gone, its body is kept anew."""
     payment = await shop.accepted(order())
     said = event("payment_intent.succeeded", intent(payment))

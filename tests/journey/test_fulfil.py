@@ -128,7 +128,23 @@ async def test_answer_and_notices_together_are_one_receipt(
     assert await shop.pool.fetchval("SELECT count(*) FROM facts WHERE name = 'InventoryAdjustmentRequested'") == 1
 
 
-async def test_answers_notices_and_two_workers_race_to_one_receipt_each(
+async def test_pitfall_02_one_change_told_by_two_events_has_its_effect_once(shop: Shop, server: MailServer) -> None:
+    """One event by two endpoints is one notice; another event of the same change is a second one, and moves nothing."""
+    payment = await shop.accepted(mailed())
+    thing = intent(payment)
+    for name in ("evt_1", "evt_1", "evt_2"):
+        await keep(shop, event("payment_intent.succeeded", thing, name))
+        await run(shop)
+        await work(shop, post_to(server))
+
+    rows = await shop.pool.fetch("SELECT event_id, deliveries, state FROM notices ORDER BY event_id")
+    assert [tuple(row.values()) for row in rows] == [("evt_1", 2, "done"), ("evt_2", 1, "done")]
+    said = ["PaymentRequested", "PaymentSucceeded", "InventoryAdjustmentRequested"]
+    assert [name for _, name, _ in await shop.facts(payment)] == said
+    assert server.kinds() == [f"{payment.id}.receipt"]
+
+
+async def test_pitfall_06_answers_notices_and_two_workers_race_to_one_receipt_each(
     shop: Shop, server: MailServer, sandbox: Sandbox
 ) -> None:
     """Twelve payments ended by their answers and their notices at once, then two workers at once: twelve letters."""

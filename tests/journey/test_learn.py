@@ -51,7 +51,7 @@ def bookings(sandbox: Sandbox) -> list[dict[str, Any]]:
     return [one for one in made if one["type"] == "charge.updated"]
 
 
-async def test_success_does_not_wait_for_the_fee(shop: Shop) -> None:
+async def test_pitfall_18_success_does_not_wait_for_the_fee(shop: Shop) -> None:
     """Not booked at success: succeeded and said so, the fee unknown, and not asked for before a minute has passed."""
     payment = await unbooked(shop)
     seen = await shown(shop, payment)

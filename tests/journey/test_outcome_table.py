@@ -230,7 +230,7 @@ async def test_what_an_answer_to_a_replay_means(shop: Shop, peer: Peer, row: str
     assert same_bytes(peer)
 
 
-async def test_a_key_older_than_23_hours_is_never_sent(shop: Shop, peer: Peer) -> None:
+async def test_pitfall_09_a_key_older_than_23_hours_is_never_sent(shop: Shop, peer: Peer) -> None:
     """No POST at all: the list is read, and the payment is in doubt."""
     payment, _ = await send(shop, peer, await shop.sending(order()), Silence.RESET)
     shop.clock.advance(KEY_LIFE)
@@ -239,7 +239,9 @@ async def test_a_key_older_than_23_hours_is_never_sent(shop: Shop, peer: Peer) -
     assert await shop.state(payment) == "in_doubt"
 
 
-async def test_what_a_500_left_is_asked_about_for_two_days_before_absence_counts(shop: Shop, peer: Peer) -> None:
+async def test_pitfall_09_what_a_500_left_is_asked_about_for_two_days_before_absence_counts(
+    shop: Shop, peer: Peer
+) -> None:
     """Nothing is sent again; nothing is in Stripe's list; only after 48 hours two listings an hour apart are proof."""
     payment, _ = await send(shop, peer, await shop.sending(order()), refusal(500, "api_error"))
     began = shop.clock.now()

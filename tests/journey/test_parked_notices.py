@@ -60,7 +60,7 @@ async def counted(shop: Shop) -> Parked:
         return await notices.parked(connection)
 
 
-async def test_a_parked_notice_is_claimed_when_its_payment_appears(shop: Shop) -> None:
+async def test_pitfall_05_a_parked_notice_is_claimed_when_its_payment_appears(shop: Shop) -> None:
     """A day later, by the next round: it settles the payment, and is the cause on record."""
     payment = unborn(shop)
     await parked(shop, event("payment_intent.succeeded", intent(payment)))

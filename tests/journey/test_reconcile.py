@@ -76,7 +76,7 @@ async def test_a_peer_that_does_not_answer_is_asked_again_later(shop: Shop, peer
     assert await next_check(shop) is not None
 
 
-async def test_a_charge_whose_answer_was_lost_is_found_after_a_day(shop: Shop, peer: Server) -> None:
+async def test_pitfall_08_a_charge_whose_answer_was_lost_is_found_after_a_day(shop: Shop, peer: Server) -> None:
     """The key is too old to be sent again; Stripe's own list, read to the end, shows what became of it."""
     for number in range(2, 5):
         await shop.charge(order(number))
@@ -100,7 +100,7 @@ async def test_one_listing_without_it_proves_nothing(shop: Shop) -> None:
     assert asked_at < due <= asked_at + ABSENCE_PROOF
 
 
-async def test_two_listings_an_hour_apart_prove_that_nothing_happened(shop: Shop) -> None:
+async def test_pitfall_08_two_listings_an_hour_apart_prove_that_nothing_happened(shop: Shop) -> None:
     """The payment fails with the network as its reason, and the order may be paid anew."""
     payment = await shop.accepted(order())
     shop.clock.advance(KEY_LIFE)

@@ -68,7 +68,7 @@ async def at_stripe(peer: Server, path: str, **form: Any) -> None:
         assert answer.status == 200, await answer.text()
 
 
-async def test_a_refund_made_in_the_dashboard_is_adopted(
+async def test_pitfall_23_a_refund_made_in_the_dashboard_is_adopted(
     shop: Shop, till: Till, sandbox: Sandbox, peer: Server
 ) -> None:
     """R16: it gets a row and a name of ours, the totals include it, and it is said once; nobody is asked twice."""

@@ -69,7 +69,9 @@ async def test_a_whole_refund_is_processed_and_said(shop: Shop, till: Till) -> N
     assert await shop.state(payment) == "succeeded"
 
 
-async def test_row_key_and_request_are_on_record_before_the_call(shop: Shop, till: Till, peer: Server) -> None:
+async def test_pitfall_23_row_key_and_request_are_on_record_before_the_call(
+    shop: Shop, till: Till, peer: Server
+) -> None:
     """The key is the event's with the refund's id, the metadata names both, and the stored bytes are what is sent."""
     payment = await shop.charge(order())
     asked = await till.ask(payment, 500)
@@ -108,7 +110,7 @@ async def test_the_rest_is_what_is_left_under_the_lock(shop: Shop, till: Till) -
         await till.ask(payment, None, "key-4")
 
 
-async def test_fifty_at_once_reserve_no_more_than_there_is(shop: Shop, till: Till) -> None:
+async def test_pitfall_23_fifty_at_once_reserve_no_more_than_there_is(shop: Shop, till: Till) -> None:
     """Of fifty who ask 100 back of 1999 at once nineteen get it, and each of these goes through."""
     payment = await shop.charge(order())
 

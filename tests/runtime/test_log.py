@@ -22,7 +22,7 @@ SECRETS = [
 
 
 @pytest.mark.parametrize("secret", SECRETS)
-def test_what_is_shaped_like_a_secret_is_cut_out(secret: str) -> None:
+def test_pitfall_29_what_is_shaped_like_a_secret_is_cut_out(secret: str) -> None:
     """In the middle of a sentence, in any field."""
     event = redact(None, "info", {"event": f"said {secret} aloud", "other": secret})
     assert secret not in json.dumps(event)

@@ -21,7 +21,7 @@ TEXT = "sk_test_51NotARealKey"
         repr({"key": copy.deepcopy(Secret(TEXT))}),
     ],
 )
-def test_no_way_of_printing_shows_the_text(shown: str) -> None:
+def test_pitfall_29_no_way_of_printing_shows_the_text(shown: str) -> None:
     """A secret that reaches a log line or an error message by accident shows nothing of itself."""
     assert (TEXT in shown, "51Not" in shown) == (False, False)
 

@@ -37,7 +37,7 @@ async def drop(pool: Pool, clock: Clock) -> int:
     return await partitions.drop_expired(pool, clock.now().date())
 
 
-async def test_bodies_go_after_thirty_days_and_what_was_seen_stays(pool: Pool, clock: Clock) -> None:
+async def test_pitfall_25_bodies_go_after_thirty_days_and_what_was_seen_stays(pool: Pool, clock: Clock) -> None:
     """Not on the thirtieth day, but on the next; the small row then still knows the event when it comes again."""
     first = clock.now().date()
     await keep(pool, clock, "evt_1")

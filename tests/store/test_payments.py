@@ -58,7 +58,7 @@ async def test_refunds_never_exceed_what_was_captured(pool: Pool, refunded: int,
         await put(pool, state="succeeded", captured=1000, refunded=refunded, reserved=reserved)
 
 
-async def test_nothing_open_is_without_a_next_look(pool: Pool) -> None:
+async def test_pitfall_12_nothing_open_is_without_a_next_look(pool: Pool) -> None:
     """A payment that waits for ever cannot be written down."""
     with pytest.raises(asyncpg.CheckViolationError):
         await put(pool, state="processing", due=False)

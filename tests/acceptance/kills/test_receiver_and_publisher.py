@@ -56,7 +56,7 @@ async def test_a_receiver_killed_while_it_commits(scene: Scene) -> None:
     await concluded(scene, events)
 
 
-async def test_a_receiver_killed_after_its_answer(scene: Scene) -> None:
+async def test_pitfall_14_a_receiver_killed_after_its_answer(scene: Scene) -> None:
     """Whatever was acknowledged is kept, and Stripe need not come again (I7)."""
     events = events_of("keep-after-its-answer")
     await scene.charge_unheard(events)

@@ -150,7 +150,7 @@ async def settled(scene: Scene, expected: Mapping[str, str]) -> None:
 
 
 @pytest.mark.parametrize("late", ["the answer", "the request"])
-async def test_a_worker_frozen_past_its_claim_records_nothing(alone: Scene, late: str) -> None:
+async def test_pitfall_27_a_worker_frozen_past_its_claim_records_nothing(alone: Scene, late: str) -> None:
     """It wakes when another has claimed, sent and recorded: what it hears then, sent or answered late, is stale."""
     events = [f"frozen-{number}" for number in range(1, 6)]
     await alone.accept(events)

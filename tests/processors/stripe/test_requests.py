@@ -9,7 +9,7 @@ from counterfoil.processors.stripe import requests
 @pytest.mark.parametrize(
     "event_id", ["event-1", "e", "order:1234:paid", "a" * 200, "1:capture", "order:123", ":cancel:"]
 )
-def test_an_event_id_is_its_own_key(event_id: str) -> None:
+def test_pitfall_09_an_event_id_is_its_own_key(event_id: str) -> None:
     """So that an order is found in Stripe's dashboard by what its own service calls it."""
     assert requests.key_for(event_id) == event_id
 

@@ -41,7 +41,7 @@ async def test_a_charge_is_answered_by_its_payment(gateway: Counter, http: httpx
     [(50, "usd"), (99_999_999, "usd"), (199_900, "jpy"), (1000, "kwd"), (5000, "mga")],
     ids=["A12", "A13", "A26", "A29", "A31"],
 )
-async def test_amounts_are_taken_in_the_minor_units_of_stripe(
+async def test_pitfall_19_amounts_are_taken_in_the_minor_units_of_stripe(
     gateway: Counter, http: httpx.AsyncClient, amount: int, currency: str
 ) -> None:
     """What Stripe would charge is charged, exactly, with no multiplying anywhere."""

@@ -130,7 +130,7 @@ async def test_an_order_without_a_usable_method_is_refused(
     assert await gateway.fetch("SELECT count(*) FROM payments WHERE order_id = 'order-method'") == 0
 
 
-async def test_an_event_id_is_spent_on_one_order(gateway: Counter, http: httpx.AsyncClient) -> None:
+async def test_pitfall_09_an_event_id_is_spent_on_one_order(gateway: Counter, http: httpx.AsyncClient) -> None:
     """The same event with another amount is 422 and changes nothing; another event for the paid order too."""
     first = await gateway.charge(http, order("spent"))
 

@@ -138,7 +138,7 @@ PASSED_OVER: Mapping[str, Callable[[Door, str], bytes]] = {
 
 
 @pytest.mark.parametrize("place", PASSED_OVER)
-async def test_a_card_number_that_nobody_reads_is_kept_nowhere(gateway: Door, place: str) -> None:
+async def test_pitfall_29_a_card_number_that_nobody_reads_is_kept_nowhere(gateway: Door, place: str) -> None:
     """Where we look at nothing, or only compare, the request is served, and no answer, log or row has the number."""
     answer = await gateway.accepts(PASSED_OVER[place](gateway, place))
     assert NUMBER not in squeezed(answer.raw.decode())

@@ -17,7 +17,7 @@ ELSEWHERE = {
     "R12": "tests/journey/test_refund.py::test_what_a_bank_takes_back_is_not_given_back_too",
     "R13": "tests/journey/test_refund.py::test_already_refunded_is_ours_only_if_our_metadata_says_so",
     "R15": "tests/journey/test_refund.py::test_more_than_fifty_parts_are_as_good_as_one",
-    "R16": "tests/journey/test_recount.py::test_a_refund_made_in_the_dashboard_is_adopted",
+    "R16": "tests/journey/test_recount.py::test_pitfall_23_a_refund_made_in_the_dashboard_is_adopted",
     "W15": "tests/roles/webhook_receiver/test_deliveries.py::test_an_id_that_comes_again_as_another_event_is_put_aside",
 }
 """Rows that another test shows already, with real processes or, what depends on Stripe's part in it, with the steps."""

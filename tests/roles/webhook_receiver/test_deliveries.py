@@ -73,7 +73,9 @@ async def test_a_delivery_is_acknowledged_by_its_name(door: Door, http: httpx.As
         ("tabs", b'{\t"id" :\t"evt_tabs" ,"type":"x.y" }\n\n'),
     ],
 )
-async def test_bytes_are_kept_as_they_came(door: Door, http: httpx.AsyncClient, name: str, body: bytes) -> None:
+async def test_pitfall_01_bytes_are_kept_as_they_came(
+    door: Door, http: httpx.AsyncClient, name: str, body: bytes
+) -> None:
     """White space, escapes and line ends are the sender's: what was signed is what is kept."""
     answer = await door.deliver(http, body)
     assert answer.status_code == 200
@@ -91,7 +93,7 @@ async def test_bytes_are_kept_as_they_came(door: Door, http: httpx.AsyncClient, 
     ],
     ids=["W05", "W10", "W06 W07", "W12", "another account"],
 )
-async def test_whatever_stripe_signed_is_kept(
+async def test_pitfall_13_whatever_stripe_signed_is_kept(
     door: Door, http: httpx.AsyncClient, changed: dict[str, Any], request: pytest.FixtureRequest
 ) -> None:
     """What we cannot use is still acknowledged: Stripe would send it for three days otherwise."""
@@ -186,7 +188,9 @@ async def test_what_stripe_did_not_sign_leaves_no_trace(
 
 
 @pytest.mark.parametrize("body", [encoded(event("stuck")), b"{}"], ids=["event", "no event"])
-async def test_a_store_that_is_stuck_is_503_in_time(door: Door, http: httpx.AsyncClient, body: bytes) -> None:
+async def test_pitfall_14_a_store_that_is_stuck_is_503_in_time(
+    door: Door, http: httpx.AsyncClient, body: bytes
+) -> None:
     """Whatever is to be written, Stripe hears within 2 s that it must come again (W23)."""
     connection = await asyncpg.connect(door.stage.database_url)
     async with connection.transaction():
