@@ -29,6 +29,7 @@ from counterfoil.cli import (
     settings,
     statuses,
     tokens,
+    tour,
     up,
     upgrading,
 )
@@ -66,6 +67,7 @@ app.command("events")(events.events)
 app.add_typer(parked.parked, name="parked")
 app.add_typer(mail.mail, name="mail")
 app.command("demo")(demo.demo)
+app.command("tour")(tour.tour)
 app.command("up")(up.up)
 app.command("run")(roles.run)
 app.command("migrate")(migrating.migrate)

@@ -1,7 +1,5 @@
 """`counterfoil demo`: five payments from end to end on this machine, and both sides compared afterwards."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,13 +32,14 @@ def demo(*, port_base: PortBase = None, home: Home = "") -> None:
 async def _played(home: Path | None, port_base: int | None) -> ExitCode:
     import asyncio
 
+    from counterfoil.cli.fresh_home import kept_or_fresh
     from counterfoil.cli.installation import Plan, installation
     from counterfoil.cli.ports import Ports
 
     loop = asyncio.get_running_loop()
     started = loop.time()
     screen = terminal.console()
-    async with _kept_or_fresh(home) as place:
+    async with kept_or_fresh(home, "counterfoil-demo-") as place:
         plan = Plan(
             settings=config.load({}, None),  # what is set for real payments is no business of the demo's
             home=place,
@@ -54,35 +53,6 @@ async def _played(home: Path | None, port_base: int | None) -> ExitCode:
             found = await _told(here)
         screen.print(f"\n  Everything is stopped again, {loop.time() - started:.1f} s in all.", style="dim")
     return ExitCode.REFUSED if found else ExitCode.DONE
-
-
-@asynccontextmanager
-async def _kept_or_fresh(home: Path | None) -> AsyncIterator[Path]:
-    """Yield the given home, else a new folder that is gone afterwards unless something went wrong in it."""
-    if home is not None:
-        yield home
-        return
-    import tempfile
-
-    fresh = Path(tempfile.mkdtemp(prefix="counterfoil-demo-"))
-    try:
-        yield fresh
-    except Exception:
-        terminal.console(err=True).print(f"What was logged is kept in {fresh / 'logs'}", style="dim")
-        raise
-    except BaseException:  # interrupted: nothing is wrong with it
-        _delete(fresh)
-        raise
-    _delete(fresh)
-
-
-def _delete(home: Path) -> None:
-    import shutil
-
-    from counterfoil.store import embedded
-
-    embedded.remove(home)
-    shutil.rmtree(home)
 
 
 async def _told(here: "Installation") -> list[str]:
