@@ -72,6 +72,16 @@ async def open_pool(url: str, *, name: str, largest: int) -> AsyncIterator["Pool
 
 
 @asynccontextmanager
+async def one_moment(pool: "Pool") -> AsyncIterator["Connection"]:
+    """Yield a connection that only reads, and to which all that it reads stands as it stood at one moment.
+
+    What is read by several statements would otherwise be half of before and half of after what is recorded meanwhile.
+    """
+    async with pool.acquire() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
+        yield connection
+
+
+@asynccontextmanager
 async def open_connection(
     url: str,
     *,

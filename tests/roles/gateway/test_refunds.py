@@ -1,12 +1,25 @@
 """Who may ask money back, and of what."""
 
+import asyncio
+
+import asyncpg
 import httpx
+import pytest
 from tests.roles.gateway.conftest import Counter
-from tests.stage import order
+from tests.stage import becomes, order
 
 from counterfoil.store.tokens import Scope
 
 NOTHING = "01900000-0000-7000-8000-000000000001"
+
+GIVE_BACK = """
+LOCK TABLE refunds IN ACCESS EXCLUSIVE MODE;
+UPDATE refunds SET state = 'processed', next_check_at = NULL WHERE payment_id = '{payment_id}';
+UPDATE payments SET amount_refunded = amount_refund_reserved, amount_refund_reserved = 0 WHERE id = '{payment_id}';
+"""
+"""What the step that gives money back records in one transaction; who asks for refunds waits for its end."""
+
+WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'refunds'::regclass"
 
 
 async def ask(gateway: Counter, http: httpx.AsyncClient, payment_id: str, token: str | None = None) -> httpx.Response:
@@ -44,3 +57,19 @@ async def test_a_payment_without_refunds_says_so(gateway: Counter, http: httpx.A
     payment_id = (await gateway.charge(http, order("none"))).json()["payment_id"]
     shown = [await gateway.ask(http, path) for path in (f"/payments/{payment_id}", "/orders/order-none/payment")]
     assert [one.json()["refunds"] for one in shown] == [[], []]
+
+
+@pytest.mark.parametrize("path", ["/payments/{payment_id}", "/orders/{order_id}/payment"])
+async def test_an_answer_is_of_one_moment(gateway: Counter, http: httpx.AsyncClient, path: str) -> None:
+    """What is recorded while a payment is read is in all of the answer, or in none of it: its sums and its refunds."""
+    paid = (await gateway.charge(http, order(f"moment-{len(path)}"))).json()
+    await ask(gateway, http, paid["payment_id"])
+    recording = await asyncpg.connect(gateway.stage.database_url)
+    async with recording.transaction():
+        await recording.execute(GIVE_BACK.format(**paid))
+        asked = asyncio.create_task(gateway.ask(http, path.format(**paid)))
+        await becomes(1, lambda: gateway.fetch(WAITING))
+    shown = (await asked).json()
+    await recording.close()
+
+    assert (shown["amount_refunded"], [one["status"] for one in shown["refunds"]]) == (0, ["requested"])

@@ -13,7 +13,7 @@ from counterfoil.roles.gateway import shapes
 from counterfoil.roles.gateway.routing import MOST_PER_PAGE, Gateway, admit, json_answer, payment_id_of
 from counterfoil.roles.pausing import LEFT_AFTER
 from counterfoil.store import pauses, payments, reading, refunds
-from counterfoil.store.pool import unavailable_when_down
+from counterfoil.store.pool import Connection, one_moment, unavailable_when_down
 from counterfoil.store.reading import PaymentView, Wanted
 from counterfoil.store.tokens import Scope
 
@@ -35,8 +35,8 @@ def mount(app: FastAPI, gateway: Gateway) -> None:
         if status is not None and under_review:
             raise InvalidRequest("under_review", "stands without a status: it is asked for in whatever state")
         wanted = Wanted(status.value if status else None, order_id, customer_id, under_review)
-        async with unavailable_when_down():
-            found = await reading.page(gateway.world.pool, before=cursor, wanted=wanted, most=limit + 1)
+        async with unavailable_when_down(), one_moment(gateway.world.pool) as connection:
+            found = await reading.page(connection, before=cursor, wanted=wanted, most=limit + 1)
         more = len(found) > limit
         shown = [shapes.payment(view) for view in found[:limit]]
         return json_answer({"payments": shown, "next_cursor": shown[-1]["payment_id"] if more else None})
@@ -44,7 +44,10 @@ def mount(app: FastAPI, gateway: Gateway) -> None:
     @app.get("/payments/{payment_id}", dependencies=may_read)
     async def payment(payment_id: str) -> Response:
         """Show a payment as it stands, with its refunds."""
-        return json_answer(await _shown(gateway, await _payment(gateway, payment_id)))
+        wanted = payment_id_of(payment_id)
+        async with unavailable_when_down(), one_moment(gateway.world.pool) as connection:
+            shown = await _shown(connection, await reading.payment(connection, wanted))
+        return json_answer(shown)
 
     @app.get("/payments/{payment_id}/timeline", dependencies=may_read)
     async def timeline(payment_id: str) -> Response:
@@ -58,7 +61,7 @@ def mount(app: FastAPI, gateway: Gateway) -> None:
     async def explanation(payment_id: str) -> Response:
         """Explain a payment in words: what is known, what is not, and what happens next and when."""
         wanted, now = payment_id_of(payment_id), gateway.world.clock.now()
-        async with unavailable_when_down(), gateway.world.pool.acquire() as connection:
+        async with unavailable_when_down(), one_moment(gateway.world.pool) as connection:
             held = (await payments.read(connection, [wanted])).get(wanted)
             pause = await pauses.oldest(connection, now - LEFT_AFTER)
         if held is None:
@@ -73,16 +76,15 @@ def mount(app: FastAPI, gateway: Gateway) -> None:
     @app.get("/orders/{order_id:path}/payment", dependencies=may_read)
     async def payment_of_order(order_id: ExternalId) -> Response:
         """Show the live payment of an order, else its latest."""
-        async with unavailable_when_down():
-            view = await reading.payment_of_order(gateway.world.pool, order_id)
-        if view is None:
-            raise NotFound("payment")
-        return json_answer(await _shown(gateway, view))
+        async with unavailable_when_down(), one_moment(gateway.world.pool) as connection:
+            shown = await _shown(connection, await reading.payment_of_order(connection, order_id))
+        return json_answer(shown)
 
 
-async def _shown(gateway: Gateway, view: PaymentView) -> dict[str, Any]:
-    async with unavailable_when_down():
-        found = await refunds.views_of_payments(gateway.world.pool, [view.id])
+async def _shown(connection: Connection, view: PaymentView | None) -> dict[str, Any]:
+    if view is None:
+        raise NotFound("payment")
+    found = await refunds.views_of_payments(connection, [view.id])
     return shapes.payment(view) | {"refunds": [shapes.refund(one) for one in found]}
 
 
