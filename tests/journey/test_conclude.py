@@ -102,6 +102,15 @@ async def test_foreign_objects_are_kept_counted_and_done(shop: Shop) -> None:
     assert await run(shop) == {NoticeState.FOREIGN: 1}
 
 
+@pytest.mark.parametrize("thing", [{"status": "a_new_status"}, {}])
+async def test_a_foreign_object_that_we_cannot_read_is_nobodys_business(shop: Shop, thing: dict[str, Any]) -> None:
+    """Somebody else's payment may stand in a way that we do not know: it is done, and nobody is called."""
+    before = alarms()
+    await keep(shop, event("payment_intent.succeeded", {"id": "pi_9", "metadata": {}} | thing))
+    assert await run(shop) == {NoticeState.FOREIGN: 1}
+    assert alarms() == before
+
+
 async def test_types_that_say_nothing_of_money_are_done(shop: Shop) -> None:
     """Unknown types are never an error: Stripe adds them every month."""
     await keep(shop, event("customer.created", {"id": "cus_1"}))

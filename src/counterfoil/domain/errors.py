@@ -12,6 +12,7 @@
     │   ├── OrderHasPayment         the order already owns a live payment; ask for that one
     │   ├── WrongState              the payment is not in a state that allows this
     │   ├── NotParked               an effect that nobody has to decide on
+    │   ├── NotReplayable           a notice that cannot be read once more
     │   └── NotFound                nothing of that id
     ├── Retry                   nobody's fault: ask again, the same words, after `retry_after_seconds`
     │   ├── InProgress              the same key is being worked on now
@@ -126,6 +127,16 @@ class NotParked(Refused):
 
     def __init__(self, state: str) -> None:
         super().__init__(f"only what is parked can be replayed or dropped, and this is {state}")
+        self.state = state
+
+
+class NotReplayable(Refused):
+    """A notice that cannot be read once more: what it says is gone, or was never an event. `state` is how it stands."""
+
+    state: str
+
+    def __init__(self, state: str, why: str) -> None:
+        super().__init__(f"this cannot be read once more: {why}")
         self.state = state
 
 

@@ -77,10 +77,15 @@ def holds_card_number(text: str) -> bool:
     return any(_is_card(digits) for run in _DIGITS_ALONE.findall(without_ids) for digits in _stretches(run))
 
 
-def _names_card_data(node: Mapping[str, object]) -> bool:
-    if any(_SECRET_NAME.fullmatch(key) or holds_card_number(key) for key in node):
+def names_card_data(node: Mapping[str, object], key: str) -> bool:
+    """Tell whether card data stands under this key of an object, by its name and those beside it."""
+    if _SECRET_NAME.fullmatch(key):
         return True
-    return any(key.lower() == "number" for key in node) and any(_EXPIRY_NAME.fullmatch(key) for key in node)
+    return key.lower() == "number" and any(_EXPIRY_NAME.fullmatch(beside) for beside in node)
+
+
+def _names_card_data(node: Mapping[str, object]) -> bool:
+    return any(names_card_data(node, key) or holds_card_number(key) for key in node)
 
 
 def _stretches(run: str) -> Iterator[str]:

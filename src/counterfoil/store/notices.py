@@ -168,6 +168,21 @@ async def take_these(connection: Connection, wanted: Sequence[NoticeId], now: da
     return [_taken(record) for record in records]
 
 
+async def take_one(connection: Connection, wanted: NoticeId) -> Taken | None:
+    """Return a notice, whatever became of it before, held until the transaction ends; None where there is none."""
+    record = await connection.fetchrow(_SQL.take_one, wanted.account, wanted.livemode, wanted.event_id)
+    return _taken(record) if record is not None else None
+
+
+async def put_back(connection: Connection | Pool, wanted: NoticeId, now: datetime) -> bool | None:
+    """Let a notice be read again, where there is something to read or a payment to ask about.
+
+    Returns whether its body is kept; None where it was left as it is, or is not there.
+    """
+    record = await connection.fetchrow(_SQL.put_back, wanted.account, wanted.livemode, wanted.event_id, now)
+    return record["body_kept"] if record is not None else None
+
+
 async def settle(connection: Connection, settled: Sequence[Settled], now: datetime) -> None:
     """Say what became of notices taken in this transaction."""
     await connection.execute(

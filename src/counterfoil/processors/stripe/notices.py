@@ -130,6 +130,8 @@ def _of_attempt(event: Mapping[str, Any]) -> Word | Silence:
         raise NotAnEvent(f"its object is not what Stripe documents ({type(error).__name__})") from error
     if event.get("type") == "charge.expired" and verdict.outcome in _HELD_NO_MORE:
         verdict = replace(verdict, outcome=AttemptHappening.CANCELED, expired=True)
+    if verdict.outcome is AttemptHappening.UNKNOWN and payment_id is None:  # the same
+        return Word(None, str(intent_id), None, None)
     if verdict.outcome is AttemptHappening.UNKNOWN:
         raise NotAnEvent(verdict.alarm or "its object's status does not fit its type")
     return Word(payment_id, verdict.intent_id, verdict.charge_id, verdict)

@@ -15,6 +15,7 @@ from counterfoil.roles.gateway import (
     effects,
     events,
     holds,
+    notices,
     orders,
     payments,
     refunds,
@@ -62,6 +63,7 @@ def application(gateway: Gateway, probes: list[BaseRoute]) -> FastAPI:
         screening,
         events,
         effects,
+        notices,
     ):
         routes.mount(app, gateway)
     return app

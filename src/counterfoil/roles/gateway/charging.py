@@ -114,6 +114,11 @@ class Charging:
             splits_on=SPLITTING,
         )
 
+    @property
+    def livemode(self) -> bool:
+        """Whether it is real money that is asked for."""
+        return self._processor.livemode
+
     async def charge(self, order: Order, default_method: str | None = None, payment_id: UUID | None = None) -> Charged:
         """Take the order to its answer, or as far towards it as the time allows; its payment has that id, or a new one.
 

@@ -10,6 +10,7 @@ from counterfoil.domain.errors import (
     MethodRefused,
     NotFound,
     NotParked,
+    NotReplayable,
     OrderHasPayment,
     RateLimited,
     Refused,
@@ -28,6 +29,7 @@ _KINDS: tuple[tuple[type[CounterfoilError], Kind], ...] = (
     (OrderHasPayment, Kind.ORDER_HAS_PAYMENT),
     (WrongState, Kind.WRONG_STATE),
     (NotParked, Kind.WRONG_STATE),
+    (NotReplayable, Kind.WRONG_STATE),
     (NotFound, Kind.NOT_FOUND),
     (InProgress, Kind.IN_PROGRESS),
     (RateLimited, Kind.RATE_LIMITED),
@@ -47,6 +49,8 @@ def problem_of(error: CounterfoilError) -> Problem:
         extra["payment_status"] = error.status
     if isinstance(error, NotParked):
         extra["effect_state"] = error.state
+    if isinstance(error, NotReplayable):
+        extra["notice_state"] = error.state
     if isinstance(error, OrderHasPayment | RateLimited) and error.payment_id is not None:
         extra["payment_id"] = error.payment_id
     return Problem(

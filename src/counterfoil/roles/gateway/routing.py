@@ -16,7 +16,7 @@ from counterfoil.roles.gateway.authentication import Doorkeeper
 from counterfoil.roles.gateway.charging import Charging
 from counterfoil.roles.world import World
 from counterfoil.runtime.shutdown import Shutdown
-from counterfoil.store.tokens import Scope
+from counterfoil.store.tokens import Bearer, Scope
 
 MOST_PER_PAGE: Final = 100
 """Rows of a page, of whatever is listed; a page is built in memory."""
@@ -35,11 +35,11 @@ class Gateway:
     return_url: str | None = None
 
 
-def admit(gateway: Gateway, scope: Scope) -> Callable[[Request], Awaitable[None]]:
+def admit(gateway: Gateway, scope: Scope) -> Callable[[Request], Awaitable[Bearer]]:
     """Return the check that a request shows a token with that scope; it raises Unauthorized or Forbidden."""
 
-    async def check(request: Request) -> None:
-        await gateway.doorkeeper.admit(request.headers.get("authorization"), scope)
+    async def check(request: Request) -> Bearer:
+        return await gateway.doorkeeper.admit(request.headers.get("authorization"), scope)
 
     return check
 

@@ -10,8 +10,10 @@ from counterfoil.domain.money import Money
 from counterfoil.domain.payment import CaptureMethod, Dispute, Funds, Payment, ScreeningMode
 from counterfoil.domain.states import PaymentState
 from counterfoil.domain.verdict import FailureReason, Source
+from counterfoil.journey.replay import Rehearsal
 from counterfoil.messages.payment_failed import REASONS
 from counterfoil.store.effects import EffectView
+from counterfoil.store.notice_views import NoticeView, QuarantineView
 from counterfoil.store.reading import AttemptView, Entry, PaymentView, PublishedFact
 from counterfoil.store.refunds import RefundView
 
@@ -169,6 +171,70 @@ def effect(view: EffectView) -> dict[str, Any]:
         "next_try_at": view.next_try_at,
         "created_at": view.created_at,
         "ended_at": view.ended_at,
+    }
+
+
+def notice(view: NoticeView) -> dict[str, Any]:
+    """Return a notice and what became of it; ``id`` is what the routes take."""
+    return {
+        "id": view.id.event_id,
+        "account": view.id.account or None,
+        "livemode": view.id.livemode,
+        "type": view.type,
+        "object_id": view.object_id,
+        "state": view.state,
+        "reason": view.reason,
+        "payment_id": str(view.payment_id) if view.payment_id else None,
+        "awaits_payment": view.awaits_payment,
+        "deliveries": view.deliveries,
+        "tries": view.tries,
+        "received_at": view.received_at,
+        "concluded_at": view.concluded_at,
+        "next_try_at": view.next_try_at,
+        "body_kept": view.body_kept,
+    }
+
+
+def quarantined(view: QuarantineView) -> dict[str, Any]:
+    """Return what carried a good signature and is no event, as far as it can be said of it."""
+    return {
+        "id": str(view.id),
+        "state": "quarantined",
+        "reason": view.reason,
+        "received_at": view.received_at,
+        "size_bytes": view.size_bytes,
+        "body_kept": True,
+    }
+
+
+def rehearsal(would_be: Rehearsal) -> dict[str, Any]:
+    """Return what would come of reading a notice once more."""
+    settled = would_be.settled
+    return {
+        "would_be": {
+            "state": settled.state.value,
+            "reason": settled.reason,
+            "payment_id": str(settled.payment_id) if settled.payment_id else None,
+        },
+        "before": _standing(would_be.before) if would_be.before else None,
+        "after": _standing(would_be.after) if would_be.after else None,
+        "facts": [{"type": name, "sequence": number} for name, number in would_be.facts],
+        "alarms": list(would_be.alarms),
+    }
+
+
+def _standing(payment: Payment) -> dict[str, Any]:
+    return {
+        "status": payment.state.value,
+        "version": payment.version,
+        "payment_intent_id": payment.intent_id,
+        "amount_captured": payment.amount_captured,
+        "amount_refunded": payment.amount_refunded,
+        "disputed": payment.disputed,
+        "next_check_at": payment.next_check_at,
+        "attempts": [
+            {"number": one.number, "state": one.state.value, "charge_id": one.charge_id} for one in payment.attempts
+        ],
     }
 
 

@@ -55,6 +55,26 @@ WITH due AS (
 SELECT account, livemode, event_id, tries, type, payment_id, b.body
   FROM due LEFT JOIN notice_bodies AS b USING (received_on, account, livemode, event_id);
 
+-- name: take_one
+-- The notice named by $1, $2, $3 (account, livemode, event id), whatever became of it, with its body. Locks the small row until
+-- the transaction ends.
+SELECT n.account, n.livemode, n.event_id, n.tries, n.type, n.payment_id, b.body
+  FROM notices AS n LEFT JOIN notice_bodies AS b USING (received_on, account, livemode, event_id)
+ WHERE n.account = $1::text AND n.livemode = $2::boolean AND n.event_id = $3::text FOR UPDATE OF n;
+
+-- name: put_back
+-- Let the notice $1, $2, $3 (account, livemode, event id) be read again from $4 on, whatever became of it, if its body is
+-- kept or it is known which payment it is about. Returns whether the body is kept. Locks the row, and until the transaction
+-- ends nobody drops the body.
+UPDATE notices AS n
+   SET state = 'kept', reason = NULL, tries = 0, next_try_at = $4::timestamptz, concluded_at = NULL, awaits_payment = false
+  FROM (SELECT EXISTS (
+            SELECT FROM notices JOIN notice_bodies AS b USING (received_on, account, livemode, event_id)
+             WHERE account = $1::text AND livemode = $2::boolean AND event_id = $3::text) AS kept) AS body
+ WHERE n.account = $1::text AND n.livemode = $2::boolean AND n.event_id = $3::text
+   AND (body.kept OR n.payment_id IS NOT NULL)
+RETURNING body.kept AS body_kept;
+
 -- name: settle
 -- Say what became of notices taken in this transaction.
 UPDATE notices AS n
