@@ -20,6 +20,7 @@ from counterfoil.cli import (
     holds,
     mail,
     migrating,
+    notices,
     orders,
     parked,
     payments,
@@ -64,6 +65,7 @@ app.command("cancel-order")(orders.cancel_order)
 app.command("list")(payments.list_payments)
 app.command("status")(statuses.status)
 app.command("events")(events.events)
+app.add_typer(notices.notices, name="notices")
 app.add_typer(parked.parked, name="parked")
 app.add_typer(mail.mail, name="mail")
 app.command("demo")(demo.demo)

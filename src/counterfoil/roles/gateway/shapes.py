@@ -228,6 +228,7 @@ def _standing(payment: Payment) -> dict[str, Any]:
         "status": payment.state.value,
         "version": payment.version,
         "payment_intent_id": payment.intent_id,
+        "currency": payment.money.currency,
         "amount_captured": payment.amount_captured,
         "amount_refunded": payment.amount_refunded,
         "disputed": payment.disputed,
