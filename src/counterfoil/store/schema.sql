@@ -278,7 +278,7 @@ CREATE INDEX notices_by_payment ON notices (payment_id) WHERE payment_id IS NOT 
 CREATE INDEX notices_awaiting ON notices (payment_id, event_id) WHERE state = 'parked' AND awaits_payment;
 -- How people look through them: the latest first, or what is parked.
 CREATE INDEX notices_by_time ON notices (received_at, event_id);
-CREATE INDEX notices_parked ON notices (received_at, event_id) WHERE state = 'parked';
+CREATE INDEX notices_parked ON notices (received_at, event_id) INCLUDE (awaits_payment) WHERE state = 'parked';
 
 -- The other row is the body, byte for byte. It lives in a partition for each day, so that old days can be dropped whole. There is no
 -- default partition on purpose: rows in it would have to be moved out again, row by row.

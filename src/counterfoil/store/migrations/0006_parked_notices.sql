@@ -5,7 +5,7 @@ ALTER TABLE notices ADD COLUMN awaits_payment boolean NOT NULL DEFAULT false;
 
 CREATE INDEX notices_awaiting ON notices (payment_id, event_id) WHERE state = 'parked' AND awaits_payment;
 CREATE INDEX notices_by_time ON notices (received_at, event_id);
-CREATE INDEX notices_parked ON notices (received_at, event_id) WHERE state = 'parked';
+CREATE INDEX notices_parked ON notices (received_at, event_id) INCLUDE (awaits_payment) WHERE state = 'parked';
 
 CREATE FUNCTION drop_notice_partition(before date) RETURNS date LANGUAGE plpgsql SET lock_timeout = '200ms' AS $$
 DECLARE

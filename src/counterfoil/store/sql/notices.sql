@@ -95,7 +95,8 @@ SELECT count(*) AS waiting, min(received_at) AS oldest FROM notices WHERE next_t
 WITH looked AS MATERIALIZED (
     SELECT account, livemode, event_id, payment_id
       FROM notices
-     WHERE state = 'parked' AND awaits_payment AND ($1::uuid IS NULL OR (payment_id, event_id) > ($1::uuid, $2::text))
+     WHERE state = 'parked' AND awaits_payment
+       AND (payment_id, event_id) > (coalesce($1::uuid, '00000000-0000-0000-0000-000000000000'), coalesce($2::text, ''))
      ORDER BY payment_id, event_id LIMIT $3::int
 ), owned AS (
     SELECT n.account, n.livemode, n.event_id
