@@ -9,16 +9,19 @@ from uuid import UUID
 
 import pytest
 from tests.journey.conftest import KEY
+from tests.journey.test_assess import work
 from tests.journey.test_disputes import DAY_SECONDS, news_of, said, shown
 from tests.journey.test_learn import FEE, wait_and_learn
 from tests.journey.test_second_attempts import again
 from tests.journey.told_by_webhook import keep, run
 from tests.orders import Shop, claimant, order
 
-from counterfoil.domain.payment import CaptureMethod
+from counterfoil.domain.payment import CaptureMethod, ScreeningMode
 from counterfoil.domain.schedule import KEY_LIFE, LEARN_AFTER, LOOK_UPS_AFTER
-from counterfoil.domain.verdict import Source
-from counterfoil.journey import authorize, capture, operating, reconcile, void
+from counterfoil.domain.screening import Check, Finding, Screening
+from counterfoil.domain.states import PaymentState
+from counterfoil.domain.verdict import Cause, Source
+from counterfoil.journey import assess, authorize, capture, operating, reconcile, void
 from counterfoil.processors.stripe import notices as stripe_notices
 from counterfoil.processors.stripe.client import StripeProcessor
 from counterfoil.store import payments
@@ -219,3 +222,25 @@ async def test_its_fee_is_learned_and_its_dispute_heard(by_charges: Shop, peer: 
     seen = await shown(by_charges, payment)
     assert (seen["dispute_status"], seen["fee"], seen["net"]) == ("opened", FEE, -FEE - 1500)
     assert await said(by_charges, payment) == ["opened"]
+
+
+@pytest.mark.parametrize(
+    ("finding", "state", "taken_and_released"),
+    [(Finding.APPROVED, "succeeded", (1999, 0)), (Finding.DECLINED, "failed", (0, 1999))],
+)
+async def test_what_a_charge_holds_is_taken_or_let_go_by_its_fraud_check(
+    by_charges: Shop, sandbox: Sandbox, finding: Finding, state: str, taken_and_released: tuple[int, int]
+) -> None:
+    """Screened before the capture, without an intent: the charge itself is captured, or refunded before it was."""
+    shop = replace(by_charges, screening=Screening(ScreeningMode.BEFORE_CAPTURE))
+    payment = await shop.charge(order(method="tok_visa"))
+    assert payment.state is PaymentState.AUTHORIZED
+
+    await assess.run(
+        shop.pool, shop.ids, [Check(payment.id, finding, Cause(Source.FRAUD_CHECK, "check"))], shop.clock.now()
+    )
+    await work(shop)
+
+    (charge,) = sandbox.account().charges
+    assert await shop.state(payment) == state
+    assert (charge["amount_captured"], charge["amount_refunded"]) == taken_and_released
