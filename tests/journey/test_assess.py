@@ -9,6 +9,7 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
+from tests.journey.test_recount import at_stripe
 from tests.journey.told_by_webhook import keep
 from tests.orders import Shop, claimant, order
 from tests.stage import becomes
@@ -22,8 +23,9 @@ from counterfoil.domain.verdict import Cause, Source
 from counterfoil.journey import accept, assess, authorize, capture, conclude, operating, reconcile, renew, retry, void
 from counterfoil.journey.accept import Accepted
 from counterfoil.processors.stripe import notices as stripe_notices
+from counterfoil.runtime.metrics import REGISTRY
 from counterfoil.store import payments
-from stripe_sandbox.sandbox import Sandbox
+from stripe_sandbox.sandbox import Sandbox, Server
 
 BEFORE_CHARGE = Screening(ScreeningMode.BEFORE_CHARGE)
 BEFORE_CAPTURE = Screening(ScreeningMode.BEFORE_CAPTURE)
@@ -402,3 +404,26 @@ async def test_pitfall_07_who_is_refused_for_a_deadlock_comes_again(shop: Shop) 
         await rival.execute("RESET deadlock_timeout")
 
     assert [len(await authorize.claim_due(shop.pool, shop.ids, claimant(), shop.clock.now()))] == [2]
+
+
+@pytest.mark.parametrize("first", ["capture", "decline"])
+async def test_money_that_was_taken_by_hand_all_the_same_calls_a_person(shop: Shop, peer: Server, first: str) -> None:
+    """What is held is captured at Stripe itself, and its check declines it: whichever is heard first, it is seen."""
+    shop = screened(shop, BEFORE_CAPTURE)
+    payment = await shop.charge(order())
+    await at_stripe(peer, f"/v1/payment_intents/{payment.intent_id}/capture")
+    before = alarms()
+
+    if first == "capture":
+        await keep(shop, *json.loads(json.dumps(list(peer.sandbox.account().events))))
+        await conclude.run(shop.pool, stripe_notices, shop.ids, shop.clock.now(), livemode=False)
+    await found(shop, payment.id, Finding.DECLINED)
+    await work(shop)
+
+    assert await names(shop, payment) == ["PaymentRequested", "PaymentAuthorized", "PaymentSucceeded"]
+    assert alarms() == before + 1
+
+
+def alarms() -> float:
+    """How often a person was called, by a check or by what was to be let go."""
+    return sum(REGISTRY.get_sample_value("counterfoil_alarms_total", {"where": one}) or 0 for one in ("assess", "void"))

@@ -31,6 +31,9 @@ NOT_PASSED: Final = Decline(
     can_retry=False,
 )
 
+TAKEN_ALL_THE_SAME: Final = "its fraud check declined it, and its money was taken"
+"""By hand, or before the check: whether it goes back is for a person to say, whichever of the two was heard first."""
+
 
 def hear(payment: Payment, number: int, verdict: Verdict, now: datetime) -> Advance:
     """Return the payment after hearing a verdict on one of its attempts.
@@ -105,6 +108,8 @@ def _contradiction(payment: Payment, verdict: Verdict) -> str | None:
     others = [attempt.charge_id for attempt in payment.attempts if attempt.state is AttemptState.CAPTURED]
     if captured is not None and others and verdict.charge_id is not None and verdict.charge_id not in others:
         return "the processor took the money once more, by another charge"
+    if captured is not None and not others and payment.fraud_decision is FraudDecision.DECLINED:
+        return TAKEN_ALL_THE_SAME
     if verdict.currency not in (None, payment.money.currency):
         return "the processor speaks of another currency than was asked for"
     elsewhere = payment.capture_method is CaptureMethod.MANUAL and payment.amount_to_capture is None

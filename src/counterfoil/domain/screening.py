@@ -11,7 +11,7 @@ from math import ceil
 from typing import Final
 from uuid import UUID
 
-from counterfoil.domain.hearing import NOT_PASSED, give_up
+from counterfoil.domain.hearing import NOT_PASSED, TAKEN_ALL_THE_SAME, give_up
 from counterfoil.domain.order import Order
 from counterfoil.domain.payment import Advance, CaptureMethod, FraudDecision, Payment, ScreeningMode
 from counterfoil.domain.schedule import ATTEMPTS_WITHIN, MOST_ATTEMPTS_WITHIN, REVIEW_LIFE, VERDICT_WITHIN
@@ -145,8 +145,7 @@ def decide(
     if last is not None and last.state in _UNSENT and not last.exposed:
         return give_up(decided, last.number, decline, cause, now)
     took = payment.state is PaymentState.SUCCEEDED
-    alarm = "its fraud check declined it, and its money was taken" if took else None
-    return replace(settle(payment, decided, cause, now), alarm=alarm)
+    return replace(settle(payment, decided, cause, now), alarm=TAKEN_ALL_THE_SAME if took else None)
 
 
 def time_out(payment: Payment, now: datetime) -> Advance:
