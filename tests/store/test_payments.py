@@ -3,6 +3,7 @@
 import asyncpg
 import pytest
 
+from counterfoil.store import payments
 from counterfoil.store.pool import Pool
 
 PAYMENT = """
@@ -62,3 +63,12 @@ async def test_pitfall_12_nothing_open_is_without_a_next_look(pool: Pool) -> Non
     """A payment that waits for ever cannot be written down."""
     with pytest.raises(asyncpg.CheckViolationError):
         await put(pool, state="processing", due=False)
+
+
+async def test_what_has_ended_is_not_open_again_for_a_hint(pool: Pool) -> None:
+    """It is due to be asked about once more, and makes nobody believe that something waits since it was placed."""
+    await put(pool, state="failed", due=True)
+    await put(pool, "event-2", "order-2", due=True)
+    async with pool.acquire() as connection:
+        (found,) = await payments.open_payments(connection)
+    assert await pool.fetchval("SELECT created_at FROM payments WHERE event_id = 'event-2'") == found.oldest

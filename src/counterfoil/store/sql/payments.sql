@@ -182,10 +182,10 @@ VALUES ($1::uuid, $2::int, $3::text, $4::text, $5::text, $6::bytea, $7::bytea, $
 
 -- name: open_payments
 -- What is open and what is in doubt: since when the oldest open payment is there, and by currency how many are in doubt,
--- of how much altogether. Takes no lock.
+-- of how much altogether. One that has ended is not open again because something hints at news of it. Takes no lock.
 SELECT currency, count(*) FILTER (WHERE state = 'in_doubt') AS doubted,
        coalesce(sum(amount) FILTER (WHERE state = 'in_doubt'), 0)::bigint AS amount_in_doubt, min(created_at) AS oldest
-  FROM payments WHERE next_check_at IS NOT NULL GROUP BY currency;
+  FROM payments WHERE next_check_at IS NOT NULL AND state NOT IN ('succeeded', 'failed', 'canceled') GROUP BY currency;
 
 -- name: claim_attempts
 -- Take the attempts ($1 payment, $2 number) for $3 until $4, at $5: the fence rises, the time of sending is on record.
