@@ -99,6 +99,21 @@ def test_the_amount_is_counted_where_the_refund_stands(state: RefundState, happe
     assert (after.course.next_check_at is None) == (ends not in OPEN)
 
 
+def test_a_refund_that_had_been_given_up_fails_once() -> None:
+    """It was there after all and failed then: that is what was said of it already. What arrives is news."""
+    given_up = heard(asked(), RefundHappening.FAILED, processor_id=None)
+    there_after_all = heard(given_up, RefundHappening.PENDING)
+
+    ends = [heard(there_after_all, one) for one in (RefundHappening.FAILED, RefundHappening.PROCESSED)]
+
+    assert [fact.name for fact in given_up.facts] == [FactName.REFUND_FAILED]
+    assert [[fact.name for fact in end.facts] for end in ends] == [[], [FactName.REFUND_PROCESSED]]
+    assert [(end.course.refund.state, totals(end.payment)) for end in ends] == [
+        (RefundState.FAILED, (0, 0)),
+        (RefundState.PROCESSED, (500, 0)),
+    ]
+
+
 @pytest.mark.parametrize(
     ("amount", "currency", "reason"),
     [

@@ -225,7 +225,10 @@ def hear(payment: Payment, course: Course, verdict: RefundVerdict, now: datetime
         return Moved(
             payment, known if before.state in OPEN else replace(course, refund=known.refund), (), verdict.alarm
         )
+    given_up = before.state is RefundState.PENDING and before.failure_reason is not None
     failure = (verdict.failure_reason or "unknown") if moved is RefundState.FAILED else None
+    if late and moved is RefundState.PENDING:  # that it had been said to have failed is not said again, should it fail
+        failure = before.failure_reason
     after = replace(known.refund, state=moved, failure_reason=failure)
     checks = QUIET_LOOKS if moved is RefundState.PENDING else 0
     ahead = now + wait_before(Settling.ASK, checks, after.id) if moved in OPEN else None
@@ -233,7 +236,8 @@ def hear(payment: Payment, course: Course, verdict: RefundVerdict, now: datetime
         known, refund=after, settling=Settling.RESEND, absent_since=None, checks=checks + 1, next_check_at=ahead
     )
     counted, alarm = _counted(payment, after.money.amount, before.state, moved)
-    told, facts = _told(counted, _SAYS.get(moved), after, verdict.cause, now)
+    fact = None if given_up and moved is RefundState.FAILED else _SAYS.get(moved)
+    told, facts = _told(counted, fact, after, verdict.cause, now)
     return Moved(told, seen_to, facts, verdict.alarm or alarm or (MADE_LATE if late else None))
 
 
