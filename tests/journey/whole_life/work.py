@@ -7,7 +7,7 @@ from typing import Any, Final
 from tests.orders import Shop, claimant
 
 from counterfoil.domain.errors import Unavailable
-from counterfoil.journey import authorize, capture, fulfil, learn, reconcile, recount, refund, retry, void
+from counterfoil.journey import authorize, capture, fulfil, learn, operating, reconcile, recount, refund, retry, void
 
 CLAIMANT: Final = claimant()
 
@@ -52,8 +52,8 @@ async def _claim_captures(shop: Shop) -> Sequence[Any]:
     return await capture.claim_due(shop.pool, shop.ids, shop.stripe.capture, CLAIMANT, shop.clock.now())
 
 
-async def _capture(shop: Shop, taking: Any) -> Any:
-    return await capture.call(shop.stripe, taking, shop.clock)
+async def _operate(shop: Shop, claimed: Any) -> Any:
+    return await operating.call(shop.stripe, claimed, shop.clock)
 
 
 async def _captured(shop: Shop, heard: Any) -> None:
@@ -62,10 +62,6 @@ async def _captured(shop: Shop, heard: Any) -> None:
 
 async def _claim_lettings(shop: Shop) -> Sequence[Any]:
     return await void.claim_due(shop.pool, shop.ids, shop.stripe.cancellation, CLAIMANT, shop.clock.now())
-
-
-async def _let_go(shop: Shop, letting: Any) -> Any:
-    return await void.call(shop.stripe, letting, shop.clock)
 
 
 async def _let_gone(shop: Shop, heard: Any) -> None:
@@ -137,8 +133,8 @@ async def _told(shop: Shop, tried: Any) -> None:
 
 SEND: Final = Work(_claim_sends, _send, _sent)
 ASK: Final = Work(_claim_questions, _ask, _asked)
-CAPTURE: Final = Work(_claim_captures, _capture, _captured)
-LET_GO: Final = Work(_claim_lettings, _let_go, _let_gone)
+CAPTURE: Final = Work(_claim_captures, _operate, _captured)
+LET_GO: Final = Work(_claim_lettings, _operate, _let_gone)
 REFUND: Final = Work(_claim_refunds, _refund, _refunded)
 LOOK: Final = Work(_claim_looks, _look, _looked)
 RETRY: Final = Work(_claim_retries, _prepare, _prepared)

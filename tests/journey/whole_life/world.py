@@ -188,8 +188,8 @@ class World:
         wanted = capture.Wanted(payment_id, amount, "gateway")
         asked = await capture.ask(shop.pool, shop.ids, shop.stripe.capture, wanted, shop.clock.now())
         await self.check()
-        if asked.taking is not None:
-            self.hand.append(InHand(work.CAPTURE, asked.taking))
+        if asked.claimed is not None:
+            self.hand.append(InHand(work.CAPTURE, asked.claimed))
 
     async def cancel(self, payment_id: UUID) -> None:
         """Ask for a cancellation, claimed by the gateway."""
@@ -197,8 +197,8 @@ class World:
         wanted = void.Wanted(payment_id, "gateway")
         asked = await void.ask(shop.pool, shop.ids, shop.stripe.cancellation, wanted, shop.clock.now())
         await self.check()
-        if asked.letting is not None:
-            self.hand.append(InHand(work.LET_GO, asked.letting))
+        if asked.claimed is not None:
+            self.hand.append(InHand(work.LET_GO, asked.claimed))
 
     async def cancel_order(self, order_id: str) -> None:
         """Cancel an order."""
