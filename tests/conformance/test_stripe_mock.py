@@ -66,8 +66,8 @@ EVERY_PAGE = frozenset({"GET /v1/payment_intents", "GET /v1/charges", "GET /v1/r
 
 SOURCES = Path(requests.__file__).parent
 
-SENDS_NOTHING = "close_async"
-"""A method of the SDK's transport that looks like those."""
+NO_CALLS = frozenset({"close_async", "request_async"})
+"""Methods of the SDK's transport that look like those."""
 
 Asking = Callable[[StripeProcessor], Awaitable[bool]]
 
@@ -344,7 +344,7 @@ def sdk_methods(source: str) -> set[str]:
         if isinstance(node, ast.Assign):
             meant |= {ast.unparse(target): ast.unparse(value) for target, value in _pairs(node)}
     attributes = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
-    named = [node for node in attributes if node.attr.endswith("_async") and node.attr != SENDS_NOTHING]
+    named = [node for node in attributes if node.attr.endswith("_async") and node.attr not in NO_CALLS]
     owners = [(node.attr, ast.unparse(node.value)) for node in named]
     return {f"{meant.get(owner, owner).rpartition('.')[2]}.{method}" for method, owner in owners}
 

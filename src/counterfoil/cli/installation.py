@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 SANDBOX_KEY = Secret("sk_test_sandbox")
 """The sandbox takes any test key; a fixed one lets a person try its `/v1` with curl."""
 
+SANDBOX_RATE_LIMIT = 1000
+"""The sandbox limits nothing; calls to it are counted all the same, as they are to Stripe, and hardly ever wait."""
+
 SENDER = "Counterfoil <orders@shop.example>"
 """Whom letters come from that go no further than the mailbox."""
 
@@ -162,12 +165,15 @@ def _shared_environment(plan: Plan) -> dict[str, str]:
             "MODE": config.Mode.TEST.value,
             "STRIPE_KEY": SANDBOX_KEY.reveal(),
             "STRIPE_API_BASE": plan.ports.url("sandbox"),
+            "STRIPE_RATE_LIMIT": str(settings.stripe_rate_limit or SANDBOX_RATE_LIMIT),
             "DEFAULT_PAYMENT_METHOD": settings.default_payment_method or "pm_card_visa",
             "SMTP_URL": f"smtp://{ADDRESS}:{plan.ports.smtp}",
             "MAIL_FROM": SENDER,
         }
         return own
     own["STRIPE_API_BASE"] = settings.stripe_api_base
+    if settings.stripe_rate_limit is not None:
+        own["STRIPE_RATE_LIMIT"] = str(settings.stripe_rate_limit)
     if settings.stripe_key is not None:
         own["STRIPE_KEY"] = settings.stripe_key.reveal()
     if settings.stripe_webhook_secrets:

@@ -21,6 +21,9 @@ from counterfoil.runtime.secret import Secret
 
 _OURS = ("COUNTERFOIL_", "STRIPE_")
 
+STRIPE_API_BASE = "https://api.stripe.com"
+"""Stripe itself."""
+
 
 class Role(StrEnum):
     """The processes that one program can be, by the names used in `PAYMENTS_MODE` and `counterfoil run`."""
@@ -84,6 +87,7 @@ class Settings:
     stripe_api_base: str
     stripe_api_version: str
     stripe_driver: StripeDriver
+    stripe_rate_limit: int | None
     stripe_webhook_secrets: tuple[Secret, ...]
     return_url: str | None
     public_url: str | None
@@ -293,7 +297,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         name="STRIPE_API_BASE",
         parse=values.url,
-        default="https://api.stripe.com",
+        default=STRIPE_API_BASE,
         purpose="where Stripe is; the sandbox's address to try things out",
     ),
     Setting(
@@ -307,6 +311,11 @@ SETTINGS: tuple[Setting, ...] = (
         parse=values.one_of(StripeDriver),
         default=StripeDriver.PAYMENT_INTENTS.value,
         purpose="the resource of Stripe that payments are made with",
+    ),
+    Setting(
+        name="STRIPE_RATE_LIMIT",
+        parse=values.rate,
+        purpose="requests a second that Stripe takes; unset: 100 live, 25 in test mode, any number elsewhere",
     ),
     Setting(
         name="STRIPE_WEBHOOK_SECRETS",

@@ -16,6 +16,7 @@ WEBHOOK_SECRETS_MAX = 3
 """Old, current and next: all that a rotation needs. Each costs one HMAC per delivery."""
 
 _PORT_MAX = 65535
+_RATE_MIN, _RATE_MAX = 25, 100_000  # Stripe's least; more than any machine of ours sends
 _RISK_MAX = 100
 _UNITS = {"s": timedelta(seconds=1), "min": timedelta(minutes=1), "h": timedelta(hours=1)}
 _DURATION_MAX = timedelta(hours=24)
@@ -60,6 +61,13 @@ def risk_score(text: str) -> int:
     """Return a risk score, 1 to 100."""
     if not re.fullmatch(r"[0-9]{1,3}", text) or not 1 <= int(text) <= _RISK_MAX:
         raise ValueError("must be a whole number, 1 to 100")
+    return int(text)
+
+
+def rate(text: str) -> int:
+    """Return so many requests a second, 25 to 100000."""
+    if not re.fullmatch(r"[0-9]{1,6}", text) or not _RATE_MIN <= int(text) <= _RATE_MAX:
+        raise ValueError(f"must be a whole number of requests a second, {_RATE_MIN} to {_RATE_MAX}")
     return int(text)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum, unique
+from enum import IntEnum, StrEnum, unique
 from typing import Protocol
 from uuid import UUID
 
@@ -90,6 +90,40 @@ class Learned:
     disputes: tuple[Dispute, ...] = ()
     key_refused: bool = False
     alarm: str | None = None
+
+
+@unique
+class Priority(IntEnum):
+    """What a call is for: where there is not enough for all, whoever stands first here goes first."""
+
+    CHARGE = 0  # money is asked for, taken, let go or given back
+    LOOK_UP = 1  # how one payment stands
+    RECONCILE = 2  # both sides are compared
+    CATCH_UP = 3  # what was missed is listed
+
+
+class Budget(Protocol):
+    """How many calls a processor takes, shared by everybody who calls it."""
+
+    async def take(self, priority: Priority) -> None:
+        """Return once a call may be made. A charge waits for a moment only, and is made then whatever is left.
+
+        Raises:
+            Unavailable: there was nothing left for so long that this call had better be made another time.
+        """
+
+    def note_refusal(self, reason: str) -> None:
+        """Hear that the processor refused a call because there were too many, and what it said of the limit."""
+
+
+class Unlimited:
+    """The budget of who calls a processor that takes whatever comes."""
+
+    async def take(self, priority: Priority) -> None:
+        """Return at once."""
+
+    def note_refusal(self, reason: str) -> None:
+        """Hear it, and go on."""
 
 
 def always() -> bool:

@@ -76,6 +76,29 @@ PAUSED: Final = Gauge(
     "Whether nothing is sent because the processor refuses our key.",
     registry=REGISTRY,
 )
+BUDGET_TOKENS: Final = Gauge(
+    "counterfoil_budget_tokens",
+    "Calls that the processor still took when this process last asked the shared budget.",
+    registry=REGISTRY,
+)
+BUDGET_WAITS: Final = Histogram(
+    "counterfoil_budget_wait_seconds",
+    "What calls waited for their turn in the shared budget, by what they were for.",
+    ["priority"],
+    buckets=(0.001, 0.01, 0.05, 0.1, 0.5, 1, 2, 5, 10, 20),
+    registry=REGISTRY,
+)
+OVERDRAWN: Final = Counter(
+    "counterfoil_budget_overdrawn",
+    "Charges that were sent although the budget had nothing left, or could not be asked.",
+    registry=REGISTRY,
+)
+RATE_LIMITED: Final = Counter(
+    "counterfoil_rate_limited",
+    "Calls that the processor refused because there were too many, by the limit it named.",
+    ["reason"],
+    registry=REGISTRY,
+)
 IN_DOUBT: Final = Gauge(
     "counterfoil_in_doubt_payments",
     "Payments whose outcome has been unknown for too long.",

@@ -192,6 +192,24 @@ CREATE TABLE pauses (
 );
 
 
+-- ── Rate budgets ────────────────────────────────────────────────────────────────────────────────────────────────────────
+-- How many calls the processor takes from an account in this moment, in millionths of one: all of them, and what each kind of
+-- question may have of these. Refilled by arithmetic whenever somebody takes from it. Unlogged, because nobody may wait for the
+-- disk here and nothing is lost with it: after a crash the row is gone, and whoever comes first begins again with nothing.
+
+CREATE UNLOGGED TABLE rate_budgets (
+    account     text        NOT NULL,  -- '' is our own account; the limit is the account's, whatever key is used
+    livemode    boolean     NOT NULL,
+    tokens      bigint      NOT NULL,
+    look_up     bigint      NOT NULL,
+    reconcile   bigint      NOT NULL,
+    catch_up    bigint      NOT NULL,
+    refilled_at timestamptz NOT NULL,  -- ahead of now while nothing may be taken
+
+    PRIMARY KEY (account, livemode)
+);
+
+
 -- ── Facts ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 -- What became true of a payment, in order, each with its cause. Written in the transaction that changes the state; never
 -- changed, never dropped. A payment's facts are numbered 1, 2, 3 … without a gap.

@@ -1,6 +1,5 @@
 """Stripe over HTTP, through its own SDK."""
 
-import asyncio
 import hashlib
 import json
 from collections.abc import Callable, Mapping
@@ -21,17 +20,14 @@ from counterfoil.domain.refunding import Listing, RefundHappening, RefundVerdict
 from counterfoil.domain.request import Request
 from counterfoil.domain.states import AttemptHappening
 from counterfoil.domain.verdict import Cause, Settling, Source, Verdict
-from counterfoil.processors.port import Learned, always
+from counterfoil.processors.port import Budget, Learned, Priority, Unlimited, always
 from counterfoil.processors.stripe import aftermath, charges, notices, requests, verdicts
 from counterfoil.processors.stripe import refunds as stripe_refunds
 from counterfoil.processors.stripe.requests import Call
+from counterfoil.processors.stripe.transport import Transport, Turns
 
 TIMEOUT_SECONDS: Final = 30
 """Stripe answers in under a second as a rule and gives up on a bank after some twenty; later than this nobody waits."""
-
-MOST_CALLS: Final = 100
-"""Calls under way at once. The SDK's transport opens no more connections than this, and its timeout would count the
-wait for one: who waits here has not begun, and is not given up."""
 
 MOST_METHODS: Final = 10_000
 """Payment methods that are remembered; then all are forgotten, which costs a question each."""
@@ -72,6 +68,7 @@ class StripeProcessor:
         return_url: str | None = None,
         by_charges: bool = False,
         timeout_seconds: float = TIMEOUT_SECONDS,
+        budget: Budget | None = None,
     ) -> None:
         """Prepare to speak with Stripe; no connection is made yet.
 
@@ -82,15 +79,16 @@ class StripeProcessor:
             return_url: where customers come back to when their order does not say.
             by_charges: whether new payments are made by the older API, as charges. What was begun goes on as it was.
             timeout_seconds: how long an answer may take; then it is unknown.
+            budget: how many calls may be made; as many as come where there is none.
         """
         self.livemode = livemode
         self.credential = hashlib.sha256(key.encode()).hexdigest()[:CREDENTIAL_LENGTH]
         self._return_url = return_url
         self._by_charges = by_charges
         self._methods: dict[str, _Method] = {}
-        self._slots = asyncio.Semaphore(MOST_CALLS)
+        self._turns = Turns(budget or Unlimited())
         stripe.enable_telemetry = False  # the SDK would tell Stripe how long our earlier calls took
-        self._http = stripe.AIOHTTPClient(timeout=aiohttp.ClientTimeout(total=timeout_seconds))
+        self._http = Transport(self._turns.budget, timeout=aiohttp.ClientTimeout(total=timeout_seconds))
         self._client = stripe.StripeClient(
             key,
             stripe_version=requests.API_VERSION,
@@ -179,7 +177,7 @@ class StripeProcessor:
         Where sending again could tell nothing more and the intent is known, it is asked about at once.
         """
         call = requests.call_of(request)
-        async with self._slots:
+        async with self._turns.turn(Priority.CHARGE):
             if not may_send():  # a slot was long in coming, or the machine stood still
                 return verdicts.of_silence(Cause(Source.ANSWER, "not sent"), executed=again)
             try:
@@ -211,7 +209,7 @@ class StripeProcessor:
         Where sending again could tell nothing more, the refunds there are tell whether ours is among them.
         """
         call = requests.call_of(request)
-        async with self._slots:
+        async with self._turns.turn(Priority.CHARGE):
             if not may_send():
                 return RefundVerdict(RefundHappening.UNKNOWN, Cause(Source.ANSWER, "not sent"), executed=again)
             try:
@@ -228,8 +226,11 @@ class StripeProcessor:
     async def refunds_of(self, intent_id: str | None, charge_id: str | None) -> Listing:
         """Return all refunds of a charge, in one look at it; only where there are many, its list is read as well."""
         try:
-            async with self._slots:
-                name = charge_id or (await self._client.payment_intents.retrieve_async(str(intent_id))).latest_charge
+            name: object = charge_id
+            if name is None:
+                async with self._turns.turn(Priority.LOOK_UP):
+                    name = (await self._client.payment_intents.retrieve_async(str(intent_id))).latest_charge
+            async with self._turns.turn(Priority.LOOK_UP):
                 charge = await self._client.charges.retrieve_async(str(name), {"expand": ["refunds"]})
             first = charge.refunds
             if first is None or first.has_more:
@@ -249,27 +250,27 @@ class StripeProcessor:
         """Ask how a payment stands, by its intent or by the charge that it goes by."""
         found: stripe.PaymentIntent | stripe.Charge
         reader = charges.of_charge if intent_id.startswith(charges.PREFIXES) else verdicts.of_intent
-        async with self._slots:
-            try:
+        try:
+            async with self._turns.turn(Priority.LOOK_UP):
                 if intent_id.startswith(charges.PREFIXES):
                     found = await self._client.charges.retrieve_async(intent_id)
                 else:
                     expanded: Any = {"expand": ["latest_charge"]}
                     found = await self._client.payment_intents.retrieve_async(intent_id, expanded)
-            except Exception as error:  # noqa: BLE001 - a look-up that fails for whatever reason has told us nothing
-                return _nothing_told(error)
+        except Exception as error:  # noqa: BLE001 - a look-up that fails for whatever reason has told us nothing
+            return _nothing_told(error)
         cause = _cause(Source.LOOK_UP, found)
         return _read(partial(reader, found, cause), cause)
 
     async def learn(self, charge_id: str) -> Learned:
         """Ask for a charge with its balance transaction, and for its disputes where it says that it has any."""
-        async with self._slots:
-            try:
+        try:
+            async with self._turns.turn(Priority.LOOK_UP):
                 charge = await self._client.charges.retrieve_async(charge_id, {"expand": ["balance_transaction"]})
-                listed = await self._disputes_of(charge_id) if charge.disputed else []
-            except Exception as error:  # noqa: BLE001 - a question that fails for whatever reason has told us nothing
-                silence = _nothing_told(error)
-                return Learned(silence.cause, key_refused=silence.key_refused, alarm=silence.alarm)
+            listed = await self._disputes_of(charge_id) if charge.disputed else []
+        except Exception as error:  # noqa: BLE001 - a question that fails for whatever reason has told us nothing
+            silence = _nothing_told(error)
+            return Learned(silence.cause, key_refused=silence.key_refused, alarm=silence.alarm)
         cause = _cause(Source.LOOK_UP, charge)
         try:
             found = [aftermath.dispute_of(one) for one in listed]
@@ -279,18 +280,19 @@ class StripeProcessor:
 
     async def _disputes_of(self, charge_id: str) -> list[stripe.Dispute]:
         """Return the disputes of a charge: one as a rule, never more than fit on a page."""
-        return (await self._client.disputes.list_async({"charge": charge_id, "limit": LISTED_AT_ONCE})).data
+        async with self._turns.turn(Priority.LOOK_UP):
+            return (await self._client.disputes.list_async({"charge": charge_id, "limit": LISTED_AT_ONCE})).data
 
     async def admits_us(self) -> bool:
         """Return whether Stripe takes our key, by asking for the least that we need to be allowed."""
-        async with self._slots:
-            try:
+        try:
+            async with self._turns.turn(Priority.CHARGE):  # whether any charge can be made hangs on it
                 if self._by_charges:
                     await self._client.charges.list_async({"limit": 1})
                 else:
                     await self._client.payment_intents.list_async({"limit": 1})
-            except Exception:  # noqa: BLE001 - whatever keeps it from answering keeps us from going on
-                return False
+        except Exception:  # noqa: BLE001 - whatever keeps it from answering keeps us from going on
+            return False
         return True
 
     async def find(
@@ -314,11 +316,11 @@ class StripeProcessor:
         parameters: dict[str, Any] = {"created": window, "limit": LISTED_AT_ONCE}
         found: list[Verdict] = []
         while True:
-            async with self._slots:
-                try:
+            try:
+                async with self._turns.turn(Priority.LOOK_UP):
                     page = await listing(parameters)
-                except Exception as error:  # noqa: BLE001 - a listing that is not complete proves nothing
-                    return _nothing_told(error)
+            except Exception as error:  # noqa: BLE001 - a listing that is not complete proves nothing
+                return _nothing_told(error)
             cause = _cause(Source.LOOK_UP, page)
             ours = [thing for thing in page.data if notices.payment_id_of(thing) == payment_id]
             found += [_read(partial(reader, thing, cause), cause) for thing in ours]
@@ -350,7 +352,7 @@ class StripeProcessor:
         parameters: dict[str, Any] = {**charged, "limit": LISTED_AT_ONCE}
         found: list[stripe.Refund] = []
         while True:
-            async with self._slots:
+            async with self._turns.turn(Priority.LOOK_UP):
                 page = await self._client.refunds.list_async(parameters)  # type: ignore[arg-type]  # as above
             found += page.data
             if not page.has_more or not page.data:
@@ -402,7 +404,8 @@ class StripeProcessor:
             return "card"
         if method not in self._methods:
             try:
-                found = await self._client.payment_methods.retrieve_async(method)
+                async with self._turns.turn(Priority.CHARGE):  # the order that names it waits for the answer
+                    found = await self._client.payment_methods.retrieve_async(method)
             except stripe.InvalidRequestError:
                 raise MethodRefused("is unknown to Stripe") from None
             except Exception as error:

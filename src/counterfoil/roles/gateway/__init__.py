@@ -27,7 +27,10 @@ CONNECTIONS: Final = 10
 
 async def run(settings: Settings, shutdown: Shutdown) -> None:
     """Serve until asked to stop, then finish what is in hand."""
-    async with open_world(settings, "gateway", largest=CONNECTIONS) as world, open_processor(settings) as processor:
+    async with (
+        open_world(settings, "gateway", largest=CONNECTIONS) as world,
+        open_processor(settings, world) as processor,
+    ):
         screening = Screening(
             ScreeningMode(settings.fraud_screening.value), settings.fraud_timeout, settings.fraud_auto_block
         )

@@ -48,7 +48,7 @@ async def run(settings: Settings, shutdown: Shutdown) -> None:
     async with (
         open_world(settings, "worker", largest=CONNECTIONS) as world,
         tended(world),
-        open_processor(settings) as processor,
+        open_processor(settings, world) as processor,
     ):
         bench = Bench(world, processor, owner_name("worker", world.ids))
         reading = Notices(bench, stripe_notices)
