@@ -63,3 +63,24 @@ async def test_an_event_is_retrieved_by_its_id(sdk: stripe.StripeClient) -> None
 
     assert listed == event
     assert dict(event.data.previous_attributes or {}) == {"email": "ada@example.com"}
+
+
+@pytest.mark.parametrize(("count", "status"), [(20, 200), (21, 400)])
+async def test_twenty_types_may_be_asked_for_at_once(http: "Http", count: int, status: int) -> None:
+    """More than that Stripe refuses."""
+    query = "&".join(f"types[]=made.up.{number}" for number in range(count))
+    assert (await http.get(f"/v1/events?{query}")).status == status
+
+
+async def test_a_page_goes_on_where_the_last_ended_in_both_directions(http: "Http") -> None:
+    """`starting_after` is older, `ending_before` newer; the event named need not fit the filters itself."""
+    await http.pay(capture_method="automatic")
+    every = [event["id"] for event in (await http.get("/v1/events")).body["data"]]
+
+    older = (await http.get(f"/v1/events?limit=1&starting_after={every[0]}")).body
+    newer = (await http.get(f"/v1/events?limit=1&ending_before={every[2]}")).body
+    filtered = (await http.get(f"/v1/events?type=payment_intent.created&starting_after={every[0]}")).body
+
+    assert ([one["id"] for one in older["data"]], older["has_more"]) == ([every[1]], True)
+    assert ([one["id"] for one in newer["data"]], newer["has_more"]) == ([every[1]], True)
+    assert [one["type"] for one in filtered["data"]] == ["payment_intent.created"]

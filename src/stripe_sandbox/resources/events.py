@@ -8,6 +8,9 @@ from stripe_sandbox.errors import InvalidError
 from stripe_sandbox.params import CREATED, PAGE, Flag, Items, Parameters, Text
 from stripe_sandbox.records import Object
 
+MOST_TYPES: Final = 20
+"""That may be asked for at once."""
+
 LISTED_SECONDS: Final = 30 * 86_400
 """Stripe lists thirty days of events."""
 
@@ -15,6 +18,8 @@ LISTED_SECONDS: Final = 30 * 86_400
 def _check_list(params: Mapping[str, Any]) -> None:
     if "type" in params and "types" in params:
         raise InvalidError("You may only specify one of these parameters: type, types.", "type")
+    if len(params.get("types", ())) > MOST_TYPES:
+        raise InvalidError(f"You may ask for {MOST_TYPES} types of events at once at most.", "types")
 
 
 def _fits(type_: str, pattern: str) -> bool:
