@@ -182,6 +182,14 @@ def of_account(ask: Callable[[Account], Awaitable[object]]) -> Asking:
 
 
 HOOK = ("https://shop.example/webhooks/stripe", notices.HANDLED_EVENTS, requests.API_VERSION, "we_0")
+
+
+async def list_of_events(stripe: StripeProcessor) -> bool:
+    """Read a page; stripe-mock's own event is of a type that was not asked for."""
+    page = await stripe.events(told.START, "evt_1", undelivered=True)
+    return (len(page.events), page.unreadable) == (1, ())
+
+
 CALLS = [
     Call("payment_intents.create_async", "a card", created()),
     Call("payment_intents.create_async", "a token", created(method="tok_visa")),
@@ -234,6 +242,7 @@ CALLS = [
         of_account(lambda account: account.settle_endpoint("we_1")),
     ),
     Call("webhook_endpoints.delete_async", "by its id", of_account(lambda account: account.remove_endpoint("we_1"))),
+    Call("events.list_async", "that count as undelivered, further on", list_of_events),
 ]
 each_call = pytest.mark.parametrize("call", CALLS, ids=lambda call: f"{call.method}: {call.shape}")
 

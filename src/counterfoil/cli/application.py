@@ -13,6 +13,7 @@ import typer
 
 from counterfoil.cli import (
     asyncapi,
+    catching_up,
     customers,
     demo,
     doctor,
@@ -67,6 +68,7 @@ app.command("status")(statuses.status)
 app.command("events")(events.events)
 app.add_typer(notices.notices, name="notices")
 app.add_typer(parked.parked, name="parked")
+app.command("catch-up")(catching_up.catch_up)
 app.add_typer(mail.mail, name="mail")
 app.command("demo")(demo.demo)
 app.command("tour")(tour.tour)

@@ -131,6 +131,39 @@ def always() -> bool:
     return True
 
 
+@dataclass(frozen=True, slots=True)
+class ListedEvent:
+    """An event as the processor lists it, which is as it delivers it; ``created`` has whole seconds."""
+
+    identity: Identity
+    created: datetime
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class EventPage:
+    """Some events, newest first. ``after`` is where the next page begins; None on the last.
+
+    ``unreadable`` is what else was listed: why it is no event, and its bytes.
+    """
+
+    events: tuple[ListedEvent, ...]
+    after: str | None
+    unreadable: tuple[tuple[str, bytes], ...] = ()
+
+
+class NotListed(Exception):
+    """The processor gave no page of its events; ``str()`` says why.
+
+    ``place_lost`` is set where it no longer knows the event that the page was to begin after, ``key_refused`` where it
+    does not take our key, at least not for this, ``refused`` where it takes the question for wrong.
+    """
+
+    def __init__(self, why: str, *, place_lost: bool = False, key_refused: bool = False, refused: bool = False) -> None:
+        super().__init__(why)
+        self.place_lost, self.key_refused, self.refused = place_lost, key_refused, refused
+
+
 class Processor(Protocol):
     """Somebody who moves money. None of its methods raises for what the processor answers: unknown is a verdict.
 
@@ -218,6 +251,15 @@ class Processor(Protocol):
         ``request`` is what was sent of it last, and says what kind of thing to look for, where there are several.
 
         The verdict is ``absent`` where everything was looked through and it was not there.
+        """
+
+    async def events(self, since: datetime, after: str | None, *, undelivered: bool) -> EventPage:
+        """Return a page of the events that say something of payments, made since then, from the one after ``after``.
+
+        With ``undelivered`` only those that the processor takes for not delivered, or not yet.
+
+        Raises:
+            NotListed: there is no page to be had.
         """
 
 

@@ -12,12 +12,15 @@ from counterfoil.store.budget import Account
 
 
 @asynccontextmanager
-async def open_processor(settings: Settings, world: World) -> AsyncIterator[StripeProcessor]:
-    """Yield the processor of the settings; its connections are closed with it."""
+async def open_processor(settings: Settings, world: World | None = None) -> AsyncIterator[StripeProcessor]:
+    """Yield the processor of the settings; its connections are closed with it.
+
+    Without a world its calls are not counted: those of a person's command are few, and must not depend on the store.
+    """
     assert settings.stripe_key is not None, "the settings of this role demand it"
     livemode, limit = settings.mode is Mode.LIVE, limit_of(settings)
     rationing = None
-    if limit is not None:
+    if limit is not None and world is not None:
         rationing = Rationing(world.pool, world.clock, Account("", livemode), terms_of(limit))
     processor = StripeProcessor(
         settings.stripe_key.reveal(),

@@ -55,6 +55,17 @@ OLDEST_PARKED_SECONDS: Final = Gauge(
     ["waits_for"],
     registry=REGISTRY,
 )
+CATCH_UP_MISSING: Final = Counter(
+    "counterfoil_catch_up_missing",
+    "Events about payments of ours that were listed by the processor and never delivered, by type.",
+    ["type"],
+    registry=REGISTRY,
+)
+CATCH_UP_BEHIND: Final = Gauge(
+    "counterfoil_catch_up_behind_seconds",
+    "For how long the processor's list of events was not looked through to its end.",
+    registry=REGISTRY,
+)
 FACTS_PUBLISHED: Final = Counter("counterfoil_facts_published", "Facts that got their position.", registry=REGISTRY)
 OUTBOX_WAITING: Final = Gauge("counterfoil_outbox_waiting", "Facts without their position yet.", registry=REGISTRY)
 LEADS: Final = Gauge("counterfoil_publisher_leads", "Whether this publisher leads.", registry=REGISTRY)

@@ -274,7 +274,7 @@ CREATE TABLE notices (
     object_id    text,
     received_at  timestamptz NOT NULL,
     received_on  date        NOT NULL,  -- where the body is
-    deliveries   integer     NOT NULL,
+    deliveries   integer     NOT NULL,  -- 0: found by catching up, and never delivered
     state        text        NOT NULL,
     reason       text,                  -- why it ended as it did, where that is no success
     payment_id   uuid,
@@ -369,6 +369,34 @@ CREATE TABLE quarantine (
     received_at timestamptz NOT NULL,
     reason      text        NOT NULL,
     body        bytea       NOT NULL
+);
+
+
+-- ── Catching up ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+-- How far the processor's list of events was looked through for what was never delivered. One row for each account and mode.
+-- A run goes through the list twice, newest first, page by page: what counts as undelivered, then all. Each page is written
+-- down in the transaction that keeps what it brought, under a fence, so that whoever comes after a crash goes on there.
+
+CREATE TABLE catch_ups (
+    account       text        NOT NULL,  -- '' is our own account
+    livemode      boolean     NOT NULL,
+    due_at        timestamptz NOT NULL,  -- of the next page, or the next run; while a page is worked on, when its claim ends
+    covered_until timestamptz,           -- everything before was looked through; NULL until a run has ended
+    asked_at      timestamptz,           -- when a person asked for a run that has not begun yet
+    asked_since   timestamptz,           -- and how far back it is to go
+    fence         bigint      NOT NULL DEFAULT 0,
+
+    since         timestamptz,           -- how far back the run under way goes; NULL while there is none
+    started_at    timestamptz,
+    undelivered   boolean     NOT NULL DEFAULT true,  -- whether it is at what counts as undelivered
+    after         text,                  -- the event that it has got to; NULL at the beginning
+    listed        integer     NOT NULL DEFAULT 0,     -- events seen in it, of whomever
+    expected      integer     NOT NULL DEFAULT 0,     -- of these, those about payments of ours
+    missing       jsonb       NOT NULL DEFAULT '{}',  -- of these, those that were not here, by type
+    last_report   jsonb,                 -- what the last run found
+
+    PRIMARY KEY (account, livemode),
+    CONSTRAINT catch_ups_run_is_whole CHECK ((since IS NULL) = (started_at IS NULL))
 );
 
 

@@ -20,8 +20,8 @@ from counterfoil.domain.refunding import Listing, RefundHappening, RefundVerdict
 from counterfoil.domain.request import Request
 from counterfoil.domain.states import AttemptHappening
 from counterfoil.domain.verdict import Cause, Settling, Source, Verdict
-from counterfoil.processors.port import Budget, Learned, Priority, Unlimited, always
-from counterfoil.processors.stripe import aftermath, charges, notices, requests, verdicts
+from counterfoil.processors.port import Budget, EventPage, Learned, Priority, Unlimited, always
+from counterfoil.processors.stripe import aftermath, charges, listing, notices, requests, verdicts
 from counterfoil.processors.stripe import refunds as stripe_refunds
 from counterfoil.processors.stripe.requests import Call
 from counterfoil.processors.stripe.transport import Transport, Turns
@@ -307,7 +307,7 @@ class StripeProcessor:
         A payment has one intent, but each attempt by the older API makes a charge: then all are looked for.
         """
         by_charges = request is not None and requests.call_of(request).name == requests.CHARGE
-        listing: Any = self._client.charges.list_async if by_charges else self._client.payment_intents.list_async
+        lists: Any = self._client.charges.list_async if by_charges else self._client.payment_intents.list_async
         reader = charges.of_charge if by_charges else verdicts.of_intent
         window = {
             "gte": int((first_sent_at - LISTED_AROUND).timestamp()),
@@ -318,7 +318,7 @@ class StripeProcessor:
         while True:
             try:
                 async with self._turns.turn(Priority.LOOK_UP):
-                    page = await listing(parameters)
+                    page = await lists(parameters)
             except Exception as error:  # noqa: BLE001 - a listing that is not complete proves nothing
                 return _nothing_told(error)
             cause = _cause(Source.LOOK_UP, page)
@@ -332,6 +332,10 @@ class StripeProcessor:
             if last == parameters.get("starting_after"):  # a list that goes on and does not get on is not complete
                 return verdicts.of_silence(cause)
             parameters["starting_after"] = last
+
+    async def events(self, since: datetime, after: str | None, *, undelivered: bool) -> EventPage:
+        """Return a page of Stripe's list of events; raises NotListed where there is none to be had."""
+        return await listing.events(self._client, self._turns, since, after, undelivered=undelivered)
 
     async def _found_refund(self, call: Call, verdict: RefundVerdict) -> RefundVerdict:
         """Return what the refunds of a charge tell of the one that a call asks for; the verdict, where they do not."""

@@ -45,6 +45,7 @@ async def run(settings: Settings, shutdown: Shutdown) -> None:
             default_method=settings.default_payment_method,
             screening=screening,
             return_url=settings.return_url,
+            livemode=processor.livemode,
         )
         routes = probes.routes([database_check(world)], REGISTRY, shutdown)
         async with tended(world), unusual.kept_up():

@@ -9,6 +9,7 @@ from starlette.routing import BaseRoute
 
 from counterfoil.domain.errors import CounterfoilError, InvalidRequest
 from counterfoil.roles.gateway import (
+    catching_up,
     charges,
     commands,
     customers,
@@ -64,6 +65,7 @@ def application(gateway: Gateway, probes: list[BaseRoute]) -> FastAPI:
         events,
         effects,
         notices,
+        catching_up,
     ):
         routes.mount(app, gateway)
     return app

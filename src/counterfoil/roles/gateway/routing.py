@@ -33,6 +33,7 @@ class Gateway:
     default_method: str | None
     screening: Screening = NO_SCREENING
     return_url: str | None = None
+    livemode: bool = False
 
 
 def admit(gateway: Gateway, scope: Scope) -> Callable[[Request], Awaitable[Bearer]]:

@@ -12,6 +12,7 @@ from counterfoil.domain.states import PaymentState
 from counterfoil.domain.verdict import FailureReason, Source
 from counterfoil.journey.replay import Rehearsal
 from counterfoil.messages.payment_failed import REASONS
+from counterfoil.store.catch_up import Report, View
 from counterfoil.store.effects import EffectView
 from counterfoil.store.notice_views import NoticeView, QuarantineView
 from counterfoil.store.reading import AttemptView, Entry, PaymentView, PublishedFact
@@ -236,6 +237,33 @@ def _standing(payment: Payment) -> dict[str, Any]:
         "attempts": [
             {"number": one.number, "state": one.state.value, "charge_id": one.charge_id} for one in payment.attempts
         ],
+    }
+
+
+def catching_up(view: View | None) -> dict[str, Any]:
+    """Return how far Stripe's list of events was looked through, and what the last run found."""
+    if view is None:
+        return dict.fromkeys(("covered_until", "next_run_at", "asked_at", "under_way", "last"))
+    return {
+        "covered_until": view.covered_until,
+        "next_run_at": view.due_at if view.under_way is None else None,
+        "asked_at": view.asked_at,
+        "under_way": None if view.under_way is None else _report(view.under_way),
+        "last": None if view.last is None else _report(view.last),
+    }
+
+
+def _report(report: Report) -> dict[str, Any]:
+    missing = report.missing.total()
+    return {
+        "since": report.since,
+        "started_at": report.started_at,
+        "ended_at": report.ended_at,
+        "listed": report.listed,
+        "expected": report.expected,
+        "found": max(0, report.expected - missing),  # while undelivered events are listed, none is expected yet
+        "missing": missing,
+        "missing_by_type": dict(report.missing),
     }
 
 

@@ -19,6 +19,7 @@ from counterfoil.roles.worker.bench import GATHER_SECONDS, Bench, Work
 from counterfoil.roles.worker.captures import Captures
 from counterfoil.roles.worker.effects import Effects, ParkedEffects, post_of
 from counterfoil.roles.worker.late_facts import LateFacts
+from counterfoil.roles.worker.missed import Missed
 from counterfoil.roles.worker.orders import Cancellations
 from counterfoil.roles.worker.readings import Measures, Notices, ParkedNotices
 from counterfoil.roles.worker.refunds import Recounts, Refunds, WaitingRefunds
@@ -69,6 +70,7 @@ async def run(settings: Settings, shutdown: Shutdown) -> None:
             Recounts(bench),
             Cancellations(bench),
             WaitingRefunds(bench),
+            Missed(bench, stripe_notices),
         ]
         checks = probes.application([database_check(world), bench.pausing.check()], REGISTRY, shutdown)
         url = settings.database_url.reveal()
