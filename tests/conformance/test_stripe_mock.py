@@ -22,6 +22,7 @@ from tests import stripe_mock, told
 from tests.orders import order
 from yarl import URL
 
+from counterfoil.domain.comparing import Resource
 from counterfoil.domain.order import Mandate
 from counterfoil.domain.payment import CaptureMethod
 from counterfoil.domain.refunding import Repayment
@@ -58,6 +59,8 @@ OPERATIONS = {
     "webhook_endpoints.create_async": "POST /v1/webhook_endpoints",
     "webhook_endpoints.update_async": "POST /v1/webhook_endpoints/{id}",
     "webhook_endpoints.delete_async": "DELETE /v1/webhook_endpoints/{id}",
+    "refunds.retrieve_async": "GET /v1/refunds/{id}",
+    "disputes.retrieve_async": "GET /v1/disputes/{id}",
 }
 """The methods of Stripe's SDK that the processor calls, and what each sends."""
 
@@ -190,6 +193,26 @@ async def list_of_events(stripe: StripeProcessor) -> bool:
     return (len(page.events), page.unreadable) == (1, ())
 
 
+def page_of(resource: Resource) -> Asking:
+    """Read a page of what Stripe has on record; what stripe-mock shows is of nobody's, or an inquiry, which is none."""
+
+    async def ask(stripe: StripeProcessor) -> bool:
+        page = await stripe.books.page(resource, told.START, told.START, "pi_1")
+        return page.alarms == () and len(page.shown) + page.foreign > 0
+
+    return ask
+
+
+async def show_refund(stripe: StripeProcessor) -> bool:
+    found = await stripe.books.show(Resource.REFUND, "re_1")
+    return found is None or found.name.startswith("re_")
+
+
+async def show_dispute(stripe: StripeProcessor) -> bool:
+    """stripe-mock's own is an inquiry, which is none."""
+    return await stripe.books.show(Resource.DISPUTE, "dp_1") is None
+
+
 CALLS = [
     Call("payment_intents.create_async", "a card", created()),
     Call("payment_intents.create_async", "a token", created(method="tok_visa")),
@@ -243,6 +266,12 @@ CALLS = [
     ),
     Call("webhook_endpoints.delete_async", "by its id", of_account(lambda account: account.remove_endpoint("we_1"))),
     Call("events.list_async", "that count as undelivered, further on", list_of_events),
+    Call("payment_intents.list_async", "of a time, with their charges", page_of(Resource.INTENT)),
+    Call("charges.list_async", "of a time, with their balance transactions", page_of(Resource.CHARGE)),
+    Call("refunds.list_async", "of a time", page_of(Resource.REFUND)),
+    Call("disputes.list_async", "of a time", page_of(Resource.DISPUTE)),
+    Call("refunds.retrieve_async", "by its id", show_refund),
+    Call("disputes.retrieve_async", "by its id", show_dispute),
 ]
 each_call = pytest.mark.parametrize("call", CALLS, ids=lambda call: f"{call.method}: {call.shape}")
 
@@ -260,7 +289,7 @@ class Exchange:
     @property
     def operation(self) -> str:
         """What it asks for, whichever object it is about."""
-        return f"{self.method} {re.sub(r'/(ch|cus|pi|pm|re|we)_[^/]+', '/{id}', self.path)}"
+        return f"{self.method} {re.sub(r'/(ch|cus|dp|pi|pm|re|we)_[^/]+', '/{id}', self.path)}"
 
     def misspelt(self) -> Iterator[tuple[str, str, list[tuple[str, str]]]]:
         """Give path and parameters with one name in them misspelt: each name once, on every level."""

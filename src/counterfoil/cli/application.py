@@ -25,6 +25,7 @@ from counterfoil.cli import (
     orders,
     parked,
     payments,
+    reconcile,
     refunds,
     reviews,
     roles,
@@ -67,6 +68,7 @@ app.command("list")(payments.list_payments)
 app.command("status")(statuses.status)
 app.command("events")(events.events)
 app.add_typer(notices.notices, name="notices")
+app.command("reconcile")(reconcile.reconcile)
 app.add_typer(parked.parked, name="parked")
 app.command("catch-up")(catching_up.catch_up)
 app.add_typer(mail.mail, name="mail")

@@ -13,6 +13,7 @@
     │   ├── WrongState              the payment is not in a state that allows this
     │   ├── NotParked               an effect that nobody has to decide on
     │   ├── NotReplayable           a notice that cannot be read once more
+    │   ├── NotLeft                 a difference that is no person's to settle
     │   └── NotFound                nothing of that id
     ├── Retry                   nobody's fault: ask again, the same words, after `retry_after_seconds`
     │   ├── InProgress              the same key is being worked on now
@@ -137,6 +138,16 @@ class NotReplayable(Refused):
 
     def __init__(self, state: str, why: str) -> None:
         super().__init__(f"this cannot be read once more: {why}")
+        self.state = state
+
+
+class NotLeft(Refused):
+    """A difference that is not left for a person needs no acknowledgement: read it again; `state` is how it stands."""
+
+    state: str
+
+    def __init__(self, state: str) -> None:
+        super().__init__(f"only a difference that is left can be acknowledged, and this is {state}")
         self.state = state
 
 

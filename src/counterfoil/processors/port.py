@@ -7,6 +7,8 @@ from enum import IntEnum, StrEnum, unique
 from typing import Protocol
 from uuid import UUID
 
+from counterfoil.domain.comparing import Resource, Theirs
+from counterfoil.domain.errors import Unavailable
 from counterfoil.domain.money import Money
 from counterfoil.domain.order import Order
 from counterfoil.domain.payment import Dispute
@@ -126,6 +128,53 @@ class Unlimited:
         """Hear it, and go on."""
 
 
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of what the processor has on record, the newest first.
+
+    ``shown`` is what may be ours, ``foreign`` how many things there were beside it. ``last`` names the last thing,
+    behind which the next page begins; None where this was the last page. ``reached`` is when the last thing was made.
+    ``alarms`` says of what could not be read why not.
+    """
+
+    shown: tuple[Theirs, ...] = ()
+    foreign: int = 0
+    last: str | None = None
+    reached: datetime | None = None
+    alarms: tuple[str, ...] = ()
+
+
+class Untold(Unavailable):
+    """The processor did not tell what was asked; ``verdict`` is what became of asking. Ask again later."""
+
+    verdict: Verdict
+
+    def __init__(self, verdict: Verdict) -> None:
+        super().__init__("processor")
+        self.verdict = verdict
+
+
+class Books(Protocol):
+    """What a processor has on record, read page by page; nothing is ever sent by it."""
+
+    async def page(self, resource: Resource, since: datetime, until: datetime, behind: str | None) -> Page:
+        """Return the page behind a thing, or the first, of all of a kind that were made from ``since`` to ``until``.
+
+        Raises:
+            Untold: the processor did not answer, or not with a page.
+        """
+
+    def resource_of(self, name: str) -> Resource:
+        """Return what kind of thing a payment goes by whose name at the processor is this."""
+
+    async def show(self, resource: Resource, name: str) -> Theirs | None:
+        """Return one thing as it stands now; None where the processor does not know it, or it is none of ours.
+
+        Raises:
+            Untold: the processor did not answer, or what it answered cannot be read.
+        """
+
+
 def always() -> bool:
     """Return True: for who sends while nobody else could."""
     return True
@@ -172,6 +221,10 @@ class Processor(Protocol):
 
     livemode: bool
     credential: str
+
+    @property
+    def books(self) -> Books:
+        """What it has on record."""
 
     async def can_hold(self, payment_method: str) -> bool:
         """Return whether money of this method can be held first, and taken or let go later.

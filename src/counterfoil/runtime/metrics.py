@@ -163,3 +163,14 @@ BATCH_SIZE: Final = Histogram(
     buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500),
     registry=REGISTRY,
 )
+DIFFERENCES: Final = Gauge(
+    "counterfoil_reconciliation_differences",
+    "Differences that the last finished reconciliation left for a person, by verdict.",
+    ["verdict"],
+    registry=REGISTRY,
+)
+RECONCILIATION_AGE_SECONDS: Final = Gauge(
+    "counterfoil_last_reconciliation_seconds",
+    "How long ago the reconciliation that finished last was asked for.",
+    registry=REGISTRY,
+)

@@ -90,6 +90,7 @@ CREATE UNIQUE INDEX payments_one_per_event ON payments (event_id);
 -- order again when money comes late all the same: then there are two successes, and both must be on record.
 CREATE UNIQUE INDEX payments_one_live_per_order ON payments (order_id) WHERE owns_order;
 CREATE INDEX payments_by_order ON payments (order_id, id);
+CREATE INDEX payments_by_creation ON payments (created_at, id);
 CREATE INDEX payments_by_state ON payments (state, id);
 CREATE INDEX payments_by_customer ON payments (customer_id, id) WHERE customer_id IS NOT NULL;
 CREATE UNIQUE INDEX payments_by_intent ON payments (intent_id) WHERE intent_id IS NOT NULL;
@@ -441,6 +442,7 @@ CREATE INDEX refunds_by_payment ON refunds (payment_id, id);
 CREATE UNIQUE INDEX refunds_one_per_request ON refunds (payment_id, request_key) WHERE request_key IS NOT NULL;
 CREATE UNIQUE INDEX refunds_one_per_key ON refunds (idempotency_key) WHERE idempotency_key IS NOT NULL;
 CREATE UNIQUE INDEX refunds_one_per_processor_id ON refunds (processor_id) WHERE processor_id IS NOT NULL;
+CREATE INDEX refunds_by_creation ON refunds (created_at);
 CREATE INDEX refunds_due ON refunds (next_check_at) WHERE next_check_at IS NOT NULL;
 
 
@@ -466,6 +468,7 @@ CREATE TABLE disputes (
 );
 
 CREATE INDEX disputes_by_payment ON disputes (payment_id);
+CREATE INDEX disputes_by_opening ON disputes (opened_at);
 
 
 -- ── Verdicts and cancellations that came early ─────────────────────────────────────────────────────────────────────────
@@ -524,6 +527,80 @@ CREATE TABLE effects (
 -- The worker's agenda.
 CREATE INDEX effects_due ON effects (next_try_at) WHERE next_try_at IS NOT NULL;
 CREATE INDEX effects_parked ON effects (payment_id) WHERE state = 'parked';
+
+
+-- ── Reconciliations ───────────────────────────────────────────────────────────────────────────────────────────────────
+-- Both books compared, ours and the processor's, page by page: `stage`, and `behind` in it, is where the next page begins, so
+-- that whoever comes after a crash goes on there. One at a time, the oldest first. `night` is the night a worker asked for it.
+
+CREATE TABLE reconciliations (
+    id               uuid        PRIMARY KEY,
+    asked_by         text        NOT NULL,  -- the name of a token, or the night
+    asked_at         timestamptz NOT NULL,
+    since            timestamptz NOT NULL,
+    until            timestamptz NOT NULL,
+    night            date,
+    stage            text        NOT NULL,
+    behind           text,
+    reached          timestamptz,           -- when the last thing that was read was made
+    compared         bigint      NOT NULL DEFAULT 0,
+    foreign_things   bigint      NOT NULL DEFAULT 0,
+    next_at          timestamptz NOT NULL,
+    claimed_by       text,
+    claim_expires_at timestamptz,
+    fence            bigint      NOT NULL DEFAULT 0,
+    started_at       timestamptz,
+    finished_at      timestamptz,
+
+    CONSTRAINT reconciliations_stage_is_known CHECK (stage IN (
+        'intent', 'charge', 'refund', 'dispute', 'ours', 'again', 'finished')),
+    CONSTRAINT reconciliations_finished_has_time CHECK ((stage = 'finished') = (finished_at IS NOT NULL))
+);
+
+CREATE UNIQUE INDEX reconciliations_one_per_night ON reconciliations (night);
+CREATE INDEX reconciliations_unfinished ON reconciliations (asked_at, id) WHERE finished_at IS NULL;
+CREATE INDEX reconciliations_finished ON reconciliations (asked_at) WHERE finished_at IS NOT NULL;
+
+-- Which payments a comparison has seen at the processor, until it is finished: what it has not seen is asked for by name. Kept
+-- here rather than in the worker's memory, which so stays the same however many there are.
+CREATE TABLE reconciled (
+    reconciliation_id uuid NOT NULL REFERENCES reconciliations (id),
+    payment_id        uuid NOT NULL,
+
+    PRIMARY KEY (reconciliation_id, payment_id)
+);
+
+-- In what the books differ. Suspected first, and compared again, for what moves is not the same on both sides at every moment;
+-- settled by a machine, left for a person, or acknowledged by one.
+CREATE TABLE differences (
+    id                uuid        PRIMARY KEY,
+    reconciliation_id uuid        NOT NULL REFERENCES reconciliations (id),
+    subject           text        NOT NULL,
+    verdict           text        NOT NULL,
+    resource          text        NOT NULL,  -- what kind of thing of the processor's it was found at
+    reference         text        NOT NULL,  -- the processor's name for that thing
+    payment_id        uuid,                  -- ours, or the one that its metadata claims
+    ours              text,
+    theirs            text,
+    remedy            text        NOT NULL,
+    state             text        NOT NULL,
+    tries             integer     NOT NULL DEFAULT 0,
+    next_try_at       timestamptz,
+    found_at          timestamptz NOT NULL,
+    ended_at          timestamptz,
+    acknowledged_by   text,
+    note              text,
+
+    CONSTRAINT differences_subject_is_known CHECK (subject IN ('payment', 'refund', 'dispute', 'fee')),
+    CONSTRAINT differences_verdict_is_known CHECK (verdict IN ('ours_missing', 'theirs_missing', 'amount', 'state')),
+    CONSTRAINT differences_resource_is_known CHECK (resource IN ('intent', 'charge', 'refund', 'dispute')),
+    CONSTRAINT differences_remedy_is_known CHECK (remedy IN ('hear', 'recount', 'learn', 'person')),
+    CONSTRAINT differences_state_is_known CHECK (state IN ('suspected', 'settled', 'left', 'acknowledged')),
+    CONSTRAINT differences_suspected_has_next_try CHECK ((next_try_at IS NOT NULL) = (state = 'suspected'))
+);
+
+CREATE UNIQUE INDEX differences_one_per_thing ON differences (reconciliation_id, subject, resource, reference);
+CREATE INDEX differences_due ON differences (reconciliation_id, next_try_at) WHERE next_try_at IS NOT NULL;
 
 
 -- ── Customers ──────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -23,6 +23,7 @@ from counterfoil.domain.verdict import Cause, Settling, Source, Verdict
 from counterfoil.processors.port import Budget, EventPage, Learned, Priority, Unlimited, always
 from counterfoil.processors.stripe import aftermath, charges, listing, notices, requests, verdicts
 from counterfoil.processors.stripe import refunds as stripe_refunds
+from counterfoil.processors.stripe.books import StripeBooks
 from counterfoil.processors.stripe.requests import Call
 from counterfoil.processors.stripe.transport import Transport, Turns
 
@@ -96,6 +97,7 @@ class StripeProcessor:
             max_network_retries=0,  # the SDK's own retries would hide from us what was sent, and when
             http_client=self._http,
         )
+        self.books = StripeBooks(self._client, self._turns, _nothing_told)
 
     @property
     def sdk(self) -> stripe.StripeClient:

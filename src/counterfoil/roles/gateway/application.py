@@ -19,6 +19,7 @@ from counterfoil.roles.gateway import (
     notices,
     orders,
     payments,
+    reconciliations,
     refunds,
     screening,
     statuses,
@@ -66,6 +67,7 @@ def application(gateway: Gateway, probes: list[BaseRoute]) -> FastAPI:
         effects,
         notices,
         catching_up,
+        reconciliations,
     ):
         routes.mount(app, gateway)
     return app

@@ -9,6 +9,7 @@ from counterfoil.domain.errors import (
     InvalidRequest,
     MethodRefused,
     NotFound,
+    NotLeft,
     NotParked,
     NotReplayable,
     OrderHasPayment,
@@ -30,6 +31,7 @@ _KINDS: tuple[tuple[type[CounterfoilError], Kind], ...] = (
     (WrongState, Kind.WRONG_STATE),
     (NotParked, Kind.WRONG_STATE),
     (NotReplayable, Kind.WRONG_STATE),
+    (NotLeft, Kind.WRONG_STATE),
     (NotFound, Kind.NOT_FOUND),
     (InProgress, Kind.IN_PROGRESS),
     (RateLimited, Kind.RATE_LIMITED),
@@ -51,6 +53,8 @@ def problem_of(error: CounterfoilError) -> Problem:
         extra["effect_state"] = error.state
     if isinstance(error, NotReplayable):
         extra["notice_state"] = error.state
+    if isinstance(error, NotLeft):
+        extra["difference_state"] = error.state
     if isinstance(error, OrderHasPayment | RateLimited) and error.payment_id is not None:
         extra["payment_id"] = error.payment_id
     return Problem(

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from counterfoil.domain.comparing import DONE, STAGES, TO_DO, Stage, Standing
 from counterfoil.domain.disputing import net, withdrawn
 from counterfoil.domain.explanation import Explanation
 from counterfoil.domain.money import Money
@@ -16,6 +17,7 @@ from counterfoil.store.catch_up import Report, View
 from counterfoil.store.effects import EffectView
 from counterfoil.store.notice_views import NoticeView, QuarantineView
 from counterfoil.store.reading import AttemptView, Entry, PaymentView, PublishedFact
+from counterfoil.store.reconciliations import DifferenceView, ReconciliationView
 from counterfoil.store.refunds import RefundView
 
 
@@ -265,6 +267,63 @@ def _report(report: Report) -> dict[str, Any]:
         "missing": missing,
         "missing_by_type": dict(report.missing),
     }
+
+
+def reconciliation(view: ReconciliationView) -> dict[str, Any]:
+    """Return a comparison of both books; ``progress`` is how much of it is done, from 0 to 1, as far as can be told."""
+    return {
+        "reconciliation_id": str(view.id),
+        "asked_by": view.asked_by,
+        "since": view.since,
+        "until": view.until,
+        "stage": view.stage.value,
+        "progress": round(_progress(view), 3),
+        "payments_compared": view.compared,
+        "foreign": view.foreign,
+        "differences": {
+            "suspected": view.suspected,
+            "settled": view.settled,
+            "left": view.left,
+            "acknowledged": view.acknowledged,
+        },
+        "asked_at": view.asked_at,
+        "started_at": view.started_at,
+        "finished_at": view.finished_at,
+    }
+
+
+def difference(view: DifferenceView) -> dict[str, Any]:
+    """Return one thing in which the books differ; ``remedy`` says what was done about it, or what can be."""
+    one = view.difference
+    left = view.standing in {Standing.LEFT, Standing.ACKNOWLEDGED}
+    remedy = TO_DO.get((one.subject, one.verdict)) if left else DONE[one.remedy]
+    return {
+        "difference_id": str(view.id),
+        "reconciliation_id": str(view.reconciliation_id),
+        "subject": one.subject.value,
+        "verdict": one.verdict.value,
+        "state": view.standing.value,
+        "payment_id": str(one.payment_id) if one.payment_id else None,
+        "processor_reference": one.reference,
+        "ours": one.ours,
+        "theirs": one.theirs,
+        "remedy": remedy,
+        "acknowledged_by": view.acknowledged_by,
+        "note": view.note,
+        "found_at": view.found_at,
+        "ended_at": view.ended_at,
+    }
+
+
+def _progress(view: ReconciliationView) -> float:
+    """Return how much of a comparison is done: each stage counts the same, and in it the time that was gone through."""
+    stage = STAGES.index(view.stage)
+    within = 0.0
+    if view.reached is not None and view.stage not in {Stage.AGAIN, Stage.FINISHED}:
+        whole = (view.until - view.since).total_seconds()
+        gone = (view.reached - view.since) if view.stage is Stage.OURS else (view.until - view.reached)
+        within = min(max(gone.total_seconds() / whole, 0.0), 1.0)
+    return (stage + within) / (len(STAGES) - 1)
 
 
 def _attempt(view: AttemptView) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from counterfoil.roles.tending import database_check, tended
 from counterfoil.roles.worker.attempts import Lettings, Questions, Sends
 from counterfoil.roles.worker.bench import GATHER_SECONDS, Bench, Work
 from counterfoil.roles.worker.captures import Captures
+from counterfoil.roles.worker.comparisons import Comparisons, LastComparison, Nights
 from counterfoil.roles.worker.effects import Effects, ParkedEffects, post_of
 from counterfoil.roles.worker.late_facts import LateFacts
 from counterfoil.roles.worker.missed import Missed
@@ -71,6 +72,9 @@ async def run(settings: Settings, shutdown: Shutdown) -> None:
             Cancellations(bench),
             WaitingRefunds(bench),
             Missed(bench, stripe_notices),
+            Nights(bench),
+            Comparisons(bench),
+            LastComparison(bench),
         ]
         checks = probes.application([database_check(world), bench.pausing.check()], REGISTRY, shutdown)
         url = settings.database_url.reveal()

@@ -1,0 +1,36 @@
+"""What is asked of both books: the bodies of ``POST /reconciliations`` and of an acknowledgement."""
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, StringConstraints
+
+from counterfoil.domain.comparing import USUAL_TIME
+from counterfoil.domain.errors import InvalidRequest
+
+
+class ReconciliationWanted(BaseModel):
+    """Since when both books are to be compared; without it, of the last three days."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    since: AwareDatetime | None = None
+
+    def begin(self, now: datetime) -> datetime:
+        """Return since when.
+
+        Raises:
+            InvalidRequest: that is still ahead.
+        """
+        since = self.since or now - USUAL_TIME
+        if since >= now:
+            raise InvalidRequest("since", "must be in the past")
+        return since
+
+
+class Acknowledgement(BaseModel):
+    """What a person did about a difference."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    note: Annotated[str, StringConstraints(min_length=1, max_length=500)]
