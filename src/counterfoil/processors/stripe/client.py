@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from http import HTTPStatus
@@ -13,9 +13,8 @@ from uuid import UUID
 import aiohttp
 import stripe
 
-from counterfoil.domain.errors import InvalidRequest, MethodRefused, Unavailable
+from counterfoil.domain.errors import InvalidRequest
 from counterfoil.domain.order import Order
-from counterfoil.domain.payment import CaptureMethod
 from counterfoil.domain.refunding import Listing, RefundHappening, RefundVerdict, Repayment
 from counterfoil.domain.request import Request
 from counterfoil.domain.states import AttemptHappening
@@ -24,14 +23,12 @@ from counterfoil.processors.port import Budget, EventPage, Learned, Priority, Un
 from counterfoil.processors.stripe import aftermath, charges, listing, notices, requests, verdicts
 from counterfoil.processors.stripe import refunds as stripe_refunds
 from counterfoil.processors.stripe.books import StripeBooks
+from counterfoil.processors.stripe.methods import Methods
 from counterfoil.processors.stripe.requests import Call
 from counterfoil.processors.stripe.transport import Transport, Turns
 
 TIMEOUT_SECONDS: Final = 30
 """Stripe answers in under a second as a rule and gives up on a bank after some twenty; later than this nobody waits."""
-
-MOST_METHODS: Final = 10_000
-"""Payment methods that are remembered; then all are forgotten, which costs a question each."""
 
 LISTED_AROUND: Final = timedelta(seconds=300)
 """How far Stripe's clock, in whole seconds, may be from ours when we list what was made around a send."""
@@ -41,20 +38,6 @@ LISTED_AT_ONCE: Final = 100
 
 CREDENTIAL_LENGTH: Final = 16
 """Of the 64 digits of a key's digest: enough to tell a few keys apart, and useless for finding one."""
-
-_OLDER_PREFIXES: Final = ("card_", "src_")
-"""Names of what the older API keeps for customers."""
-
-_CARD_PREFIXES: Final = ("tok_", "card_", "src_", "pm_card_")
-"""Names of methods that say by themselves that they are cards; Stripe's test methods among them."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Method:
-    """What Stripe said of a payment method: its kind, and whose it is."""
-
-    kind: str
-    customer: str | None
 
 
 class StripeProcessor:
@@ -86,7 +69,6 @@ class StripeProcessor:
         self.credential = hashlib.sha256(key.encode()).hexdigest()[:CREDENTIAL_LENGTH]
         self._return_url = return_url
         self._by_charges = by_charges
-        self._methods: dict[str, _Method] = {}
         self._turns = Turns(budget or Unlimited())
         stripe.enable_telemetry = False  # the SDK would tell Stripe how long our earlier calls took
         self._http = Transport(self._turns.budget, timeout=aiohttp.ClientTimeout(total=timeout_seconds))
@@ -97,6 +79,7 @@ class StripeProcessor:
             max_network_retries=0,  # the SDK's own retries would hide from us what was sent, and when
             http_client=self._http,
         )
+        self._methods = Methods(self._client, self._turns)
         self.books = StripeBooks(self._client, self._turns, _nothing_told)
 
     @property
@@ -115,7 +98,7 @@ class StripeProcessor:
             MethodRefused: Stripe does not know the method.
             Unavailable: Stripe had to be asked what kind of method it is, and did not answer.
         """
-        return await self._kind_of(payment_method) in requests.HOLDING
+        return await self._methods.can_hold(payment_method)
 
     async def request_for(self, payment_id: UUID, order: Order) -> Request:
         """Return the request for the first attempt.
@@ -128,7 +111,7 @@ class StripeProcessor:
         if self._by_charges:
             return requests.charge(payment_id, order, 1)
         return_url = self._return_url_of(order)
-        kind = await self._charged_kind(order)
+        kind = await self._methods.charged_kind(order)
         return requests.create_and_confirm(payment_id, order, kind, return_url)
 
     async def request_again(self, payment_id: UUID, intent_id: str | None, number: int, order: Order) -> Request:
@@ -143,23 +126,18 @@ class StripeProcessor:
         if self._by_charges and not is_intent:
             return requests.charge(payment_id, order, number)
         return_url = self._return_url_of(order)
-        kind = await self._charged_kind(order)
+        kind = await self._methods.charged_kind(order)
         if intent_id is None or not is_intent:
             return requests.create_and_confirm(payment_id, order, kind, return_url, number)
         return requests.confirm(intent_id, number, order, kind, return_url)
 
     def may_charge_again(self, request: Request) -> bool:
-        """Return whether a request is paid off-session with a method that is attached to the customer it names.
-
-        A card or a source of the older API is its customer's wherever it is charged with one; of a PaymentMethod we
-        know it from Stripe's answer when we asked of what kind it is.
-        """
+        """Return whether a request is paid off-session with a method that is attached to the customer it names."""
         parameters = requests.call_of(request).parameters
         method, customer = parameters.get("payment_method", ""), parameters.get("customer")
         if customer is None or not parameters.get("off_session"):
             return False
-        known = self._methods.get(method)
-        return method.startswith(_OLDER_PREFIXES) or (known is not None and known.customer == customer)
+        return self._methods.is_kept_for(method, customer)
 
     def cancellation(self, intent_id: str, event_id: str, number: int) -> Request:
         """Return the request to cancel an intent that nobody will complete, or to release what a charge holds."""
@@ -393,34 +371,6 @@ class StripeProcessor:
         if return_url is None and not order.off_session:
             raise InvalidRequest("return_url", "is needed, here or as RETURN_URL, unless the payment is off_session")
         return return_url
-
-    async def _charged_kind(self, order: Order) -> str:
-        """Return the type of the order's method; raises MethodRefused where money is to be held on one that cannot be.
-
-        Stripe would call the request wrong, which is a mistake of ours then, and here it is the caller's.
-        """
-        kind = await self._kind_of(order.method)
-        if order.capture_method is CaptureMethod.MANUAL and kind not in requests.HOLDING:
-            raise MethodRefused("cannot be held: it is charged, or not at all")
-        return kind
-
-    async def _kind_of(self, method: str) -> str:
-        """Return the type of a payment method, asking Stripe once for those whose name does not tell."""
-        if method.startswith(_CARD_PREFIXES):
-            return "card"
-        if method not in self._methods:
-            try:
-                async with self._turns.turn(Priority.CHARGE):  # the order that names it waits for the answer
-                    found = await self._client.payment_methods.retrieve_async(method)
-            except stripe.InvalidRequestError:
-                raise MethodRefused("is unknown to Stripe") from None
-            except Exception as error:
-                raise Unavailable("processor") from error
-            if len(self._methods) >= MOST_METHODS:
-                self._methods.clear()
-            customer = found.customer if isinstance(found.customer, str) else None
-            self._methods[method] = _Method(found.type, customer)
-        return self._methods[method].kind
 
 
 _READERS: Final[Mapping[str, Callable[[Any, Cause], Verdict]]] = {
