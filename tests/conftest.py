@@ -13,6 +13,7 @@ import httpx
 import pytest
 import pytest_asyncio
 from tests import told
+from tests.broker import Kafka
 from tests.stage import Stage, staged
 
 from counterfoil.runtime.ids import TimeOrderedIds
@@ -99,6 +100,14 @@ async def pool(migrated_url: str) -> AsyncIterator[Pool]:
     """Connections to a fresh database with our schema."""
     async with open_pool(migrated_url, name="test", largest=5) as opened:
         yield opened
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def kafka(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Kafka]:
+    """A real Kafka with all topics, started once for each test process."""
+    started = await Kafka.started(tmp_path_factory.mktemp("kafka"))
+    yield started
+    await started.running.stop()
 
 
 @pytest.fixture

@@ -39,6 +39,8 @@ def test_nothing_set_gives_the_defaults() -> None:
         stripe_webhook_secrets=(),
         return_url=None,
         public_url=None,
+        kafka_brokers=None,
+        kafka_config={},
         smtp_url=None,
         mail_from=None,
         default_payment_method=None,

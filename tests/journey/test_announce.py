@@ -1,9 +1,14 @@
 """Facts get their place in the one order that readers follow."""
 
+import json
+from uuid import UUID
+
 import asyncpg
+import pytest
 import pytest_asyncio
 from tests.orders import Shop, order
 
+from counterfoil.bus.message import Outgoing, Told, Undelivered
 from counterfoil.journey import announce
 from counterfoil.store import outbox, reading
 from counterfoil.store.pool import Connection
@@ -69,3 +74,123 @@ async def test_reading_on_from_a_position_misses_and_repeats_nothing(shop: Shop,
         paged += page
         position = page[-1].position
     assert whole == paged
+
+
+class Post:
+    """Takes messages in; what became of them is told when a test says so."""
+
+    def __init__(self) -> None:
+        self.taken: list[tuple[Outgoing, Told]] = []
+
+    def hand_over(self, message: Outgoing, told: Told) -> None:
+        """Take a message."""
+        self.taken.append((message, told))
+
+    def tell(self, found: Undelivered | None = None) -> list[tuple[str, int]]:
+        """Tell what became of all that was taken; return what it was, by payment and number."""
+        taken, self.taken = self.taken, []
+        for _, told in taken:
+            told(found)
+        return [(message.key.decode(), int(dict(message.headers)["ce_sequence"])) for message, _ in taken]
+
+
+@pytest.fixture
+def underway() -> announce.Underway:
+    """What a leader has on its way: nothing yet."""
+    return announce.Underway("shop", lambda: None)
+
+
+async def places(shop: Shop) -> list[tuple[str, int]]:
+    return [(str(one.payment_id), one.version) for one in await reading.facts_after(shop.pool, 0, 100)]
+
+
+async def test_a_fact_has_its_place_once_a_broker_has_it(
+    shop: Shop, leader: Connection, underway: announce.Underway
+) -> None:
+    """Handed over it is in the outbox still; of one payment one at a time is on its way."""
+    post, paid = Post(), [await shop.charge(order(number)) for number in range(3)]
+    assert await announce.hand_over(leader, post, underway, shop.clock.now()) == 3
+    assert await announce.hand_over(leader, post, underway, shop.clock.now()) == 0
+    assert (await announce.mark(leader, underway, shop.clock.now()), await places(shop)) == (0, [])
+
+    first = post.tell()
+    assert await announce.mark(leader, underway, shop.clock.now()) == 3
+    assert await announce.hand_over(leader, post, underway, shop.clock.now()) == 3
+    second = post.tell()
+    assert await announce.mark(leader, underway, shop.clock.now()) == 3
+
+    assert first == sorted((str(payment.id), 1) for payment in paid)
+    assert second == sorted((str(payment.id), 2) for payment in paid)
+    assert await places(shop) == first + second
+    assert await outbox.waiting(leader) == 0
+
+
+async def test_a_message_says_in_its_headers_what_it_is(
+    shop: Shop, leader: Connection, underway: announce.Underway
+) -> None:
+    """CloudEvents in binary mode: the value is the message, and no more."""
+    post, payment = Post(), await shop.accepted(order(1))
+    await announce.hand_over(leader, post, underway, shop.clock.now())
+    ((message, _),) = post.taken
+    headers = {name: value.decode() for name, value in message.headers}
+    assert (message.topic, message.key.decode()) == ("payments.requested", str(payment.id))
+    assert json.loads(message.value)["orderId"] == "order-1"
+    assert UUID(headers.pop("ce_id")).version == 7
+    assert headers == {
+        "ce_specversion": "1.0",
+        "ce_type": "PaymentRequested",
+        "ce_source": "/counterfoil/shop",
+        "ce_dataschema": "urn:counterfoil:PaymentRequested:1.0.0",
+        "ce_subject": str(payment.id),
+        "ce_partitionkey": str(payment.id),
+        "ce_sequence": "1",
+        "ce_time": shop.clock.now().isoformat().replace("+00:00", "Z"),
+        "content-type": "application/json",
+    }
+
+
+async def test_what_did_not_arrive_holds_up_its_own_payment_only(
+    shop: Shop, leader: Connection, underway: announce.Underway
+) -> None:
+    """The others go on; it is tried again after a moment, and its later facts come after it."""
+    post, held_up = Post(), await shop.charge(order(1))
+    await announce.hand_over(leader, post, underway, shop.clock.now())
+    post.tell(Undelivered("timed out", for_good=False))
+    assert await announce.mark(leader, underway, shop.clock.now()) == 0
+    other = await shop.charge(order(2))
+
+    assert await announce.hand_over(leader, post, underway, shop.clock.now()) == 1
+    assert post.tell() == [(str(other.id), 1)]
+    await announce.mark(leader, underway, shop.clock.now())
+    shop.clock.advance(announce.AGAIN_AFTER)
+    assert await announce.hand_over(leader, post, underway, shop.clock.now()) == 2
+    assert sorted(post.tell()) == sorted([(str(held_up.id), 1), (str(other.id), 2)])
+
+
+async def test_what_no_broker_takes_is_parked_and_not_stuck(
+    shop: Shop, leader: Connection, underway: announce.Underway
+) -> None:
+    """It has its place for readers of /events, says why, and its payment goes on."""
+    post, payment = Post(), await shop.charge(order(1))
+    await announce.hand_over(leader, post, underway, shop.clock.now())
+    post.tell(Undelivered("MSG_SIZE_TOO_LARGE", for_good=True))
+    assert await announce.mark(leader, underway, shop.clock.now()) == 1
+    assert await announce.hand_over(leader, post, underway, shop.clock.now()) == 1
+    assert post.tell() == [(str(payment.id), 2)]
+    await announce.mark(leader, underway, shop.clock.now())
+
+    assert await places(shop) == [(str(payment.id), 1), (str(payment.id), 2)]
+    assert await outbox.undelivered(leader) == 1
+
+
+async def test_whoever_leads_next_hands_over_what_was_not_marked(
+    shop: Shop, leader: Connection, underway: announce.Underway
+) -> None:
+    """A leader that died between the broker's word and the mark: twice, and never not at all."""
+    post = Post()
+    await shop.charge(order(1))
+    await announce.hand_over(leader, post, underway, shop.clock.now())
+    before = post.tell()
+    after_it = announce.Underway("shop", lambda: None)
+    await announce.hand_over(leader, post, after_it, shop.clock.now())
+    assert post.tell() == before

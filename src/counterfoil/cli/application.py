@@ -32,6 +32,7 @@ from counterfoil.cli import (
     settings,
     statuses,
     tokens,
+    topics,
     tour,
     up,
     upgrading,
@@ -79,6 +80,7 @@ app.command("run")(roles.run)
 app.command("migrate")(migrating.migrate)
 app.add_typer(customers.customer, name="customer")
 app.add_typer(tokens.token, name="token")
+app.add_typer(topics.topics, name="topics")
 app.command("asyncapi")(asyncapi.asyncapi)
 app.command("config")(settings.config)
 app.command("doctor")(doctor.doctor)

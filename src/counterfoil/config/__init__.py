@@ -11,6 +11,7 @@ from datetime import timedelta
 from enum import StrEnum
 from os import environ as _environ
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -91,6 +92,8 @@ class Settings:
     stripe_webhook_secrets: tuple[Secret, ...]
     return_url: str | None
     public_url: str | None
+    kafka_brokers: str | None
+    kafka_config: Mapping[str, Secret]
     smtp_url: Secret | None
     mail_from: str | None
     default_payment_method: str | None
@@ -333,6 +336,19 @@ SETTINGS: tuple[Setting, ...] = (
         purpose="where a payer comes back to after approving, if the order does not say",
     ),
     Setting(name="PUBLIC_URL", parse=values.secure_url, purpose="where this installation is reached from outside"),
+    Setting(
+        name="KAFKA_BROKERS",
+        parse=values.brokers,
+        purpose="where Kafka is: host:port, with commas between several; unset: facts are at /events alone",
+    ),
+    Setting(
+        name="KAFKA_CONFIG",
+        parse=values.kafka_config,
+        absent=MappingProxyType({}),
+        secret=True,
+        of_use_to=frozenset({Role.OUTBOX_PUBLISHER}),
+        purpose='TLS and SASL for Kafka, as librdkafka names them: {"security.protocol": "SASL_SSL", …}',
+    ),
     Setting(
         name="SMTP_URL",
         parse=values.smtp_url,

@@ -1,10 +1,12 @@
 """How the text of a setting becomes its value. Each raises ValueError, whose words follow the setting's name."""
 
+import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from enum import StrEnum
 from ipaddress import ip_address
+from types import MappingProxyType
 from urllib.parse import parse_qs, urlsplit
 
 from counterfoil.runtime.secret import Secret
@@ -85,6 +87,29 @@ def hosts(text: str) -> tuple[str, ...]:
     if not all(re.fullmatch(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?|\[[0-9a-f:.]+\]", name) for name in named):
         raise ValueError("must be host names with commas between them, without ports")
     return named
+
+
+def brokers(text: str) -> str:
+    """Return addresses of brokers, each with its port."""
+    named = [name.strip() for name in text.split(",")]
+    for name in named:
+        found = re.fullmatch(r"([A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})", name)
+        if not found or not 1 <= int(found[3]) <= _PORT_MAX:
+            raise ValueError("must be host:port, with commas between several")
+    return ",".join(named)
+
+
+def kafka_config(text: str) -> Mapping[str, Secret]:
+    """Return what librdkafka is to know of TLS and SASL, from a JSON object; the rest of its settings is ours."""
+    try:
+        given = json.loads(text)
+    except ValueError:
+        raise ValueError('must be a JSON object such as {"security.protocol": "SASL_SSL"}') from None
+    if not isinstance(given, dict) or not all(isinstance(value, str) for value in given.values()):
+        raise ValueError('must be a JSON object of texts such as {"security.protocol": "SASL_SSL"}')
+    if not all(re.fullmatch(r"(security|sasl|ssl)\.[a-z.]+", name) for name in given):
+        raise ValueError("may name what begins with security., sasl. or ssl. only")
+    return MappingProxyType({name: Secret(value) for name, value in given.items()})
 
 
 def url(text: str) -> str:

@@ -1,7 +1,9 @@
 """The outbox publisher: one leader gives facts their place in the order that everybody reads."""
 
 import asyncio
-from typing import Any, Final
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
@@ -9,14 +11,18 @@ from counterfoil.config import Settings
 from counterfoil.domain.errors import Unavailable
 from counterfoil.journey import announce
 from counterfoil.roles import probes
+from counterfoil.roles.probes import Check
 from counterfoil.roles.serving import serve
 from counterfoil.roles.tending import database_check, tended
 from counterfoil.roles.world import World, open_world
-from counterfoil.runtime.metrics import FACTS_PUBLISHED, LEADS, OUTBOX_WAITING, REGISTRY
+from counterfoil.runtime.metrics import FACTS_PUBLISHED, FACTS_UNDELIVERED, LEADS, OUTBOX_WAITING, REGISTRY
 from counterfoil.runtime.shutdown import Shutdown
 from counterfoil.store import outbox
 from counterfoil.store.listening import Bell, listening
 from counterfoil.store.pool import UNREACHABLE, Connection, open_connection, unavailable_when_down
+
+if TYPE_CHECKING:
+    from counterfoil.bus.producer import Producer
 
 IDLE_SECONDS: Final = 2.0
 """How long a leader waits for a ring, and a follower for the lead: so that a lead is taken over within 5 s."""
@@ -29,6 +35,12 @@ DRAIN_SECONDS: Final = 12.0
 
 MEASURE_SECONDS: Final = 5.0
 """Between counts of what waits: they are for whoever looks every quarter of a minute."""
+
+BROKER_SECONDS: Final = 0.9
+"""What a broker may take to answer a readiness check, which is cut off after a second."""
+
+FLUSH_SECONDS: Final = 1.0
+"""At the end; what was not heard of by then is published again by whoever leads next."""
 
 BODY_LIMIT_BYTES: Final = 1024
 CONNECTIONS: Final = 2
@@ -43,12 +55,17 @@ async def run(settings: Settings, shutdown: Shutdown) -> None:
     """Publish until asked to stop; a round begun is finished."""
     assert settings.database_url is not None
     url = settings.database_url.reveal()
-    async with open_world(settings, "outbox-publisher", largest=CONNECTIONS) as world, tended(world):
-        checks = probes.application([database_check(world)], REGISTRY, shutdown)
+    async with (
+        open_world(settings, "outbox-publisher", largest=CONNECTIONS) as world,
+        tended(world),
+        _producer(settings) as producer,
+    ):
+        needs = [database_check(world), *([] if producer is None else [_broker_check(producer)])]
+        checks = probes.application(needs, REGISTRY, shutdown)
         async with asyncio.TaskGroup() as tasks, listening(url, outbox.CHANNEL, world.clock) as bell:
             shutdown_rings = tasks.create_task(bell.ring_on(shutdown.requested))
             measuring = tasks.create_task(_measure(world))
-            publishing = tasks.create_task(_publish(url, world, bell, shutdown))
+            publishing = tasks.create_task(_publish(url, producer, world, bell, shutdown))
             await serve(
                 checks,
                 host=settings.listen_address,
@@ -79,6 +96,7 @@ async def _measure(world: World) -> None:
         try:
             async with unavailable_when_down(), world.pool.acquire() as connection:
                 OUTBOX_WAITING.set(await outbox.waiting(connection))
+                FACTS_UNDELIVERED.set(await outbox.undelivered(connection))
         except Unavailable:
             _log.debug("publisher.unmeasured")  # readiness tells that the store is away
         except Exception:  # noqa: BLE001 - the role's edge: it is recorded, and the next count may be had
@@ -86,7 +104,7 @@ async def _measure(world: World) -> None:
         await world.clock.sleep(MEASURE_SECONDS)
 
 
-async def _publish(url: str, world: World, bell: Bell, shutdown: Shutdown) -> None:
+async def _publish(url: str, producer: "Producer | None", world: World, bell: Bell, shutdown: Shutdown) -> None:
     """Seek the lead, and use it, over and over: a connection that is lost takes the lead with it."""
     while not shutdown.requested.is_set():
         try:
@@ -94,7 +112,10 @@ async def _publish(url: str, world: World, bell: Bell, shutdown: Shutdown) -> No
                 if await outbox.try_to_lead(connection):
                     _log.info("publisher.leads")
                     LEADS.set(1)
-                    await _lead(connection, world, bell, shutdown)
+                    if producer is None:
+                        await _lead(connection, world, bell, shutdown)
+                    else:
+                        await _lead_to_kafka(connection, producer, world, bell, shutdown)
         except (Unavailable, *UNREACHABLE) as error:
             _log.warning("publisher.interrupted", why=type(error).__name__)
         except Exception:  # noqa: BLE001 - the role's edge: it is recorded, and the lead is sought anew
@@ -116,3 +137,43 @@ async def _lead(
         if not published:
             await bell.wait(IDLE_SECONDS)
             await world.clock.sleep(GATHER_SECONDS)
+
+
+async def _lead_to_kafka(
+    connection: Connection, producer: "Producer", world: World, bell: Bell, shutdown: Shutdown
+) -> None:
+    """Hand over what is new and mark what arrived, over and over; at the end wait for what is on its way."""
+    underway = announce.Underway(await outbox.source(connection), bell.ring)
+    while not shutdown.requested.is_set():
+        marked = await announce.mark(connection, underway, world.clock.now())
+        FACTS_PUBLISHED.inc(marked)
+        handed_over = await announce.hand_over(connection, producer, underway, world.clock.now())
+        if not marked and not handed_over:
+            await bell.wait(IDLE_SECONDS)
+    while underway.sent:
+        await bell.wait(IDLE_SECONDS)
+        FACTS_PUBLISHED.inc(await announce.mark(connection, underway, world.clock.now()))
+
+
+def _broker_check(producer: "Producer") -> Check:
+    async def reach() -> None:
+        await producer.reach(BROKER_SECONDS)
+
+    return Check("kafka", reach)
+
+
+@asynccontextmanager
+async def _producer(settings: Settings) -> AsyncIterator["Producer | None"]:
+    """Yield the way to Kafka, where the settings name one."""
+    if settings.kafka_brokers is None:
+        yield None
+        return
+    from counterfoil.bus.connection import client_config  # noqa: PLC0415 - librdkafka is for whoever has brokers
+    from counterfoil.bus.producer import Producer  # noqa: PLC0415 - the same
+
+    extra = {name: value.reveal() for name, value in settings.kafka_config.items()}
+    producer = Producer(client_config(settings.kafka_brokers, extra))
+    try:
+        yield producer
+    finally:
+        await producer.close(FLUSH_SECONDS)

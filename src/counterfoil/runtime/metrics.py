@@ -67,6 +67,9 @@ CATCH_UP_BEHIND: Final = Gauge(
     registry=REGISTRY,
 )
 FACTS_PUBLISHED: Final = Counter("counterfoil_facts_published", "Facts that got their position.", registry=REGISTRY)
+FACTS_UNDELIVERED: Final = Gauge(
+    "counterfoil_facts_undelivered", "Published facts that no broker took, for good.", registry=REGISTRY
+)
 OUTBOX_WAITING: Final = Gauge("counterfoil_outbox_waiting", "Facts without their position yet.", registry=REGISTRY)
 LEADS: Final = Gauge("counterfoil_publisher_leads", "Whether this publisher leads.", registry=REGISTRY)
 FRAUD_CHECKS: Final = Counter(

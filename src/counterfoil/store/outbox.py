@@ -1,8 +1,9 @@
 """The way out of the store. The typed side of ``sql/outbox.sql``."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Final
 from uuid import UUID
 
@@ -23,6 +24,24 @@ class FactId:
     version: int
 
 
+@dataclass(frozen=True, slots=True)
+class Unpublished:
+    """A fact that is still to be published, whole; ``body`` is JSON."""
+
+    payment_id: UUID
+    version: int
+    id: UUID
+    name: str
+    schema_version: str
+    occurred_at: datetime
+    body: str
+
+    @property
+    def fact_id(self) -> FactId:
+        """The fact by its payment and number."""
+        return FactId(self.payment_id, self.version)
+
+
 async def try_to_lead(connection: Connection) -> bool:
     """Return whether this connection is now the one that publishes; it stays so until it closes."""
     leads: bool = await connection.fetchval(_SQL.try_to_lead)
@@ -35,14 +54,41 @@ async def next_facts(connection: Connection, most: int) -> list[FactId]:
     return [FactId(record["payment_id"], record["version"]) for record in records]
 
 
-async def mark_published(connection: Connection, facts: Sequence[FactId], now: datetime) -> None:
-    """Give these facts their positions, in this order, and take them out of the outbox."""
+async def next_messages(connection: Connection, most: int, but_for: Collection[UUID]) -> list[Unpublished]:
+    """Return the lowest unpublished fact of up to ``most`` payments, whole; those payments are left out."""
+    records = await connection.fetch(_SQL.next_messages, most, list(but_for))
+    return [Unpublished(*record.values()) for record in records]
+
+
+async def source(connection: Connection) -> str:
+    """Return what names this installation to those who hear of several."""
+    name: str = await connection.fetchval(_SQL.source)
+    return name
+
+
+async def mark_published(
+    connection: Connection,
+    facts: Sequence[FactId],
+    now: datetime,
+    undelivered: Mapping[FactId, str] = MappingProxyType({}),
+) -> None:
+    """Give these facts their positions, in this order, and take them out of the outbox.
+
+    ``undelivered`` says why no broker has one that none has.
+    """
     await connection.execute(
         _SQL.mark_published,
         [fact.payment_id for fact in facts],
         [fact.version for fact in facts],
         now,
+        [undelivered.get(fact) for fact in facts],
     )
+
+
+async def undelivered(connection: Connection) -> int:
+    """Return how many published facts no broker has."""
+    count: int = await connection.fetchval(_SQL.undelivered)
+    return count
 
 
 async def waiting(connection: Connection) -> int:

@@ -248,10 +248,13 @@ CREATE TABLE positions (
     payment_id   uuid        NOT NULL,
     version      integer     NOT NULL,
     published_at timestamptz NOT NULL,
+    undelivered  text,                  -- why no broker has it, where none took it; readers of /events have it all the same
 
     UNIQUE (payment_id, version),
     FOREIGN KEY (payment_id, version) REFERENCES facts (payment_id, version)
 );
+
+CREATE INDEX positions_undelivered ON positions (position) WHERE undelivered IS NOT NULL;
 
 -- Whoever waits for the outbox is told once for each transaction; PostgreSQL folds equal notifications of one transaction.
 CREATE FUNCTION tell_outbox() RETURNS trigger LANGUAGE plpgsql AS $$

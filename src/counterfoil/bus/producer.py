@@ -1,0 +1,103 @@
+"""Messages leave for Kafka many at a time, and each is known to be there, or not."""
+
+import asyncio
+import threading
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, Final
+
+from confluent_kafka import KafkaError, KafkaException, Message
+from confluent_kafka import Producer as Client
+
+from counterfoil.bus.message import Outgoing, Told, Undelivered
+from counterfoil.domain.errors import Unavailable
+
+DELIVERY_MS: Final = 20_000
+"""What is not acknowledged in this time may be there or not, and is published again."""
+
+UNKNOWN_TOPIC_MS: Final = 2_000
+"""A topic that no broker knows is given so long to appear; what is for it must not hold up a shutdown."""
+
+_POLL_SECONDS: Final = 0.1
+
+_SETTINGS: Final[Mapping[str, Any]] = {
+    "acks": "all",
+    "enable.idempotence": True,  # a retry of the client's own neither doubles nor reorders
+    "linger.ms": 1,  # what is ready is handed over at once: there is no company to wait for
+    "compression.type": "lz4",
+    "delivery.timeout.ms": DELIVERY_MS,
+    "topic.metadata.propagation.max.ms": UNKNOWN_TOPIC_MS,
+    "queue.buffering.max.messages": 100_000,
+}
+
+
+class Producer:
+    """Sends messages from the loop that made it.
+
+    One thread hears librdkafka; what it hears in a moment wakes the loop once, however many messages that is about.
+    """
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        self._client = Client({**config, **_SETTINGS})
+        self._loop = asyncio.get_running_loop()
+        self._heard: list[tuple[Told, Undelivered | None]] = []
+        self._lock = threading.Lock()
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._listen, name="kafka producer", daemon=True)
+        self._thread.start()
+
+    def hand_over(self, message: Outgoing, told: Told) -> None:
+        """Take a message on its way; ``told`` is called from the loop, with None where a broker has it for good."""
+        try:
+            self._client.produce(
+                message.topic,
+                message.value,
+                message.key,
+                headers=list(message.headers),
+                on_delivery=partial(self._delivered, told),
+            )
+        except KafkaException as refusal:
+            self._tell(told, _undelivered(refusal.args[0]))
+        except BufferError:
+            self._tell(told, Undelivered("the client's queue is full", for_good=False))
+
+    async def reach(self, timeout_seconds: float) -> None:
+        """Return once a broker has answered.
+
+        Raises:
+            Unavailable: none did in that time.
+        """
+        try:
+            await asyncio.to_thread(self._client.list_topics, timeout=timeout_seconds)
+        except KafkaException as failure:
+            raise Unavailable("bus") from failure
+
+    async def close(self, timeout_seconds: float) -> None:
+        """Return once all that is on its way was heard of, or that time is over."""
+        await asyncio.to_thread(self._client.flush, timeout_seconds)
+        self._ending.set()
+        await asyncio.to_thread(self._thread.join)
+
+    def _listen(self) -> None:
+        while not self._ending.is_set():
+            self._client.poll(_POLL_SECONDS)
+
+    def _delivered(self, told: Told, error: KafkaError | None, _message: Message) -> None:
+        self._tell(told, None if error is None else _undelivered(error))
+
+    def _tell(self, told: Told, found: Undelivered | None) -> None:
+        with self._lock:
+            self._heard.append((told, found))
+            first = len(self._heard) == 1
+        if first:
+            self._loop.call_soon_threadsafe(self._pass_on)
+
+    def _pass_on(self) -> None:
+        with self._lock:
+            heard, self._heard = self._heard, []
+        for told, found in heard:
+            told(found)
+
+
+def _undelivered(error: KafkaError) -> Undelivered:
+    return Undelivered(error.name(), for_good=error.code() == KafkaError.MSG_SIZE_TOO_LARGE)

@@ -1,0 +1,88 @@
+"""Messages on their way to a real Kafka."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from tests.broker import LACKING, WHY_SKIPPED, Kafka, header
+
+from counterfoil.bus.connection import client_config
+from counterfoil.bus.message import Outgoing, Undelivered
+from counterfoil.bus.producer import Producer
+from counterfoil.domain.errors import Unavailable
+
+pytestmark = [
+    pytest.mark.skipif(bool(LACKING), reason=WHY_SKIPPED),
+    pytest.mark.asyncio(loop_scope="session"),
+]
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def producer(kafka: Kafka) -> AsyncIterator[Producer]:
+    """A producer with that broker."""
+    opened = Producer(kafka.config)
+    yield opened
+    await opened.close(5)
+
+
+async def sent(producer: Producer, *messages: Outgoing) -> list[Undelivered | None]:
+    """Hand messages over; return what became of each, in the order in which that was told."""
+    told: list[Undelivered | None] = []
+    done = asyncio.Event()
+
+    def tell(found: Undelivered | None) -> None:
+        told.append(found)
+        if len(told) == len(messages):
+            done.set()
+
+    for message in messages:
+        producer.hand_over(message, tell)
+    assert told == [], "never before it returns"
+    async with asyncio.timeout(40):
+        await done.wait()
+    return told
+
+
+def message(number: int, *, topic: str = "refunds.requested", size: int = 100) -> Outgoing:
+    return Outgoing(topic, b"key-%d" % (number % 7), b"%d " % number + b"x" * size, (("ce_id", b"%d" % number),))
+
+
+async def test_what_is_told_of_is_there(producer: Producer, kafka: Kafka) -> None:
+    """A thousand messages, each once, with its key and headers; those of one key in their order."""
+    assert set(await sent(producer, *(message(number) for number in range(1000)))) == {None}
+
+    heard = await kafka.heard("refunds.requested", lambda found: len(found) >= 1000)
+    ids = [int(header(one, "ce_id")) for one in heard]
+    assert sorted(ids) == list(range(1000))
+    for key in range(7):
+        of_key = [int(header(one, "ce_id")) for one in heard if one.key() == b"key-%d" % key]
+        assert of_key == sorted(of_key)
+
+
+async def test_what_is_too_large_never_arrives(producer: Producer) -> None:
+    """That is for good; what came with it arrives."""
+    large = message(1, topic="refunds.processed", size=3_000_000)
+    told = await sent(producer, large, message(2, topic="refunds.processed"))
+    assert sorted(map(repr, told)) == sorted(map(repr, [Undelivered("MSG_SIZE_TOO_LARGE", for_good=True), None]))
+
+
+async def test_a_topic_that_is_not_there_is_not_for_good(producer: Producer) -> None:
+    """Somebody may make it; nothing makes it by itself."""
+    (told,) = await sent(producer, message(1, topic="nobody.made.this"))
+    assert told is not None
+    assert not told.for_good
+
+
+async def test_a_broker_that_answers_is_reached(producer: Producer) -> None:
+    """What a readiness check asks."""
+    await producer.reach(5)
+
+
+async def test_no_broker_is_unavailable() -> None:
+    """Where nobody listens, that is said."""
+    nowhere = Producer(client_config("127.0.0.1:9", {}))
+    with pytest.raises(Unavailable) as caught:
+        await nowhere.reach(0.5)
+    await nowhere.close(0.1)
+    assert caught.value.dependency == "bus"
