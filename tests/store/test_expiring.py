@@ -87,6 +87,15 @@ async def test_who_reads_bodies_is_not_waited_for(pool: Pool, clock: Clock) -> N
     assert await bodies(pool) == ["evt_2"]
 
 
+async def test_more_than_go_at_once_go_one_after_the_other(pool: Pool, clock: Clock) -> None:
+    """Nobody tended the store for long: all that are over are dropped, in transactions that each drop so many."""
+    await partitions.make_partitions(pool, clock.now().date() + timedelta(days=partitions.DAYS_AHEAD))
+    clock.advance(timedelta(days=100))
+    assert 2 * partitions.DAYS_AHEAD > partitions.MOST_AT_ONCE
+    assert await drop(pool, clock) == 2 * partitions.DAYS_AHEAD
+    assert await days(pool) == []
+
+
 async def test_many_roles_may_drop_at_once(pool: Pool, clock: Clock) -> None:
     """Each role tends the store; together they drop each day once."""
     clock.advance(timedelta(days=100))

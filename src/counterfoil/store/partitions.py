@@ -19,6 +19,9 @@ DAYS_KEPT: Final = 30
 """For as long a body is kept at least: Stripe's own list of events reaches back as far, so that whoever looks finds
 here what they would find there. The small row, by which an event is known again, is kept for ever."""
 
+MOST_AT_ONCE: Final = 20
+"""Dropped in one transaction; as a rule it is one. Where nobody tended for long, bodies must not be locked for long."""
+
 _SQL: Final = queries.load("server")
 
 
@@ -37,13 +40,11 @@ async def make_partitions(connection: "Connection | Pool", today: date) -> int:
 
 
 async def drop_expired(pool: "Pool", today: date) -> int:
-    """Drop the partitions whose time is over, but for those with a body still to be read; return how many were dropped.
-
-    Each goes in a transaction of its own, so that bodies are never locked for longer than one takes.
-    """
-    dropped = 0
-    while await pool.fetchval(_SQL.drop_partition, today - timedelta(days=DAYS_KEPT)) is not None:
-        dropped += 1
+    """Drop the partitions whose time is over, but for those with a body still to be read; return how many went."""
+    dropped, last = 0, MOST_AT_ONCE
+    while last == MOST_AT_ONCE:
+        last = await pool.fetchval(_SQL.drop_partitions, today - timedelta(days=DAYS_KEPT), MOST_AT_ONCE)
+        dropped += last
     return dropped
 
 

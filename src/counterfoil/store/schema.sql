@@ -333,13 +333,14 @@ BEGIN
     RETURN made;
 END $$;
 
--- Drop the oldest partition of a day before `before` that holds nothing unread, and return its day. A body that is to be
--- read keeps its whole day. Dropping locks the parent against everybody for a moment, so nobody queues for that lock: who does
--- not get it almost at once returns NULL, as where there is nothing to drop, and comes again. Under it is looked once more,
--- for somebody may have put a notice back to be read.
-CREATE FUNCTION drop_notice_partition(before date) RETURNS date LANGUAGE plpgsql SET lock_timeout = '200ms' AS $$
+-- Drop the oldest partitions of days before `before`, at most so many, and return how many were dropped. A body that is still
+-- to be read keeps its whole day. Dropping locks the parent against everybody for a moment, so nobody queues for that lock:
+-- who does not get it almost at once drops nothing, and comes again. Under it is looked once more, for somebody may have put a
+-- notice back to be read.
+CREATE FUNCTION drop_notice_partitions(before date, most integer) RETURNS integer LANGUAGE plpgsql SET lock_timeout = '200ms' AS $$
 DECLARE
-    day date;
+    day     date;
+    dropped integer := 0;
 BEGIN
     PERFORM pg_advisory_xact_lock(hashtext('counterfoil notice partitions'));
     FOR day IN
@@ -347,16 +348,16 @@ BEGIN
           FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
          WHERE inhparent = 'notice_bodies'::regclass ORDER BY its_day
     LOOP
-        EXIT WHEN day >= before;
+        EXIT WHEN day >= before OR dropped = most;
         CONTINUE WHEN EXISTS (SELECT FROM notices WHERE next_try_at IS NOT NULL AND received_on = day);
         LOCK TABLE notice_bodies IN ACCESS EXCLUSIVE MODE;
         CONTINUE WHEN EXISTS (SELECT FROM notices WHERE next_try_at IS NOT NULL AND received_on = day);
         EXECUTE format('DROP TABLE %I', 'notice_bodies_' || to_char(day, 'YYYYMMDD'));
-        RETURN day;
+        dropped := dropped + 1;
     END LOOP;
-    RETURN NULL;
+    RETURN dropped;
 EXCEPTION WHEN lock_not_available THEN
-    RETURN NULL;
+    RETURN 0;  -- what was dropped before is there again: the block is taken back as a whole
 END $$;
 
 CREATE FUNCTION tell_notices() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -7,9 +7,10 @@ CREATE INDEX notices_awaiting ON notices (payment_id, event_id) WHERE state = 'p
 CREATE INDEX notices_by_time ON notices (received_at, event_id);
 CREATE INDEX notices_parked ON notices (received_at, event_id) INCLUDE (awaits_payment) WHERE state = 'parked';
 
-CREATE FUNCTION drop_notice_partition(before date) RETURNS date LANGUAGE plpgsql SET lock_timeout = '200ms' AS $$
+CREATE FUNCTION drop_notice_partitions(before date, most integer) RETURNS integer LANGUAGE plpgsql SET lock_timeout = '200ms' AS $$
 DECLARE
-    day date;
+    day     date;
+    dropped integer := 0;
 BEGIN
     PERFORM pg_advisory_xact_lock(hashtext('counterfoil notice partitions'));
     FOR day IN
@@ -17,14 +18,14 @@ BEGIN
           FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
          WHERE inhparent = 'notice_bodies'::regclass ORDER BY its_day
     LOOP
-        EXIT WHEN day >= before;
+        EXIT WHEN day >= before OR dropped = most;
         CONTINUE WHEN EXISTS (SELECT FROM notices WHERE next_try_at IS NOT NULL AND received_on = day);
         LOCK TABLE notice_bodies IN ACCESS EXCLUSIVE MODE;
         CONTINUE WHEN EXISTS (SELECT FROM notices WHERE next_try_at IS NOT NULL AND received_on = day);
         EXECUTE format('DROP TABLE %I', 'notice_bodies_' || to_char(day, 'YYYYMMDD'));
-        RETURN day;
+        dropped := dropped + 1;
     END LOOP;
-    RETURN NULL;
+    RETURN dropped;
 EXCEPTION WHEN lock_not_available THEN
-    RETURN NULL;
+    RETURN 0;  -- what was dropped before is there again: the block is taken back as a whole
 END $$;

@@ -16,7 +16,7 @@ SELECT (SELECT max(version) FROM schema_migrations) AS schema_version,
 -- Make the daily partitions from the date $1 on, $2 days of them. Waits for others that do the same.
 SELECT make_notice_partitions($1::date, $2::int) AS made;
 
--- name: drop_partition
--- Drop the oldest daily partition before the date $1 that holds no body still to be read, and return its day; nothing
--- where there is none, or where others are at work on them. Locks the bodies against everybody for a moment.
-SELECT drop_notice_partition($1::date) AS day;
+-- name: drop_partitions
+-- Drop the oldest daily partitions before the date $1 that hold no body still to be read, at most $2 of them, and return how
+-- many; none where others are at work on them. Locks the bodies against everybody for a moment.
+SELECT drop_notice_partitions($1::date, $2::int) AS dropped;
