@@ -25,6 +25,7 @@ from counterfoil.store import catch_up as cursors
 from counterfoil.store import pauses
 from counterfoil.store.catch_up import Report, Source
 from counterfoil.store.notices import NoticeState
+from counterfoil.store.partitions import make_partitions
 from stripe_sandbox.account import Cause
 from stripe_sandbox.resources import webhook_endpoints
 from stripe_sandbox.sandbox import Sandbox, Server
@@ -347,17 +348,39 @@ async def test_a_list_that_is_not_to_be_had_is_asked_for_again(shop: Shop) -> No
     away = StripeProcessor(KEY, livemode=False, api_base="http://127.0.0.1:9")
     page = await take(shop)
     assert page is not None
-    with pytest.raises(NotListed, match="does not answer"):
+    with pytest.raises(NotListed, match="does not answer") as raised:
         await look(shop, page, away)
     await away.close()
 
-    await catch_up.put_off(shop.pool, page, shop.clock.now())
+    await catch_up.put_off(shop.pool, page, raised.value, shop.clock.now())
 
     assert await take(shop) is None
     shop.clock.advance(AGAIN)
     again = await take(shop)
     assert again is not None
     assert again.place == page.place
+
+
+async def test_a_key_that_may_not_list_events_is_no_alarm_every_half_a_minute(shop: Shop, peer: Server) -> None:
+    """A person has to give it the right: they are called once for each run that there would be."""
+    await challenged(shop, 1)
+    shop.clock.advance(LATER)
+    before = alarms()
+    fault = {"fault": "error", "status": 403, "path": "/v1/events"}
+    async with aiohttp.ClientSession() as session, session.post(f"{peer.url}/_sandbox/faults", json=fault) as answer:
+        assert answer.status == 200
+    page = await take(shop)
+    assert page is not None
+    with pytest.raises(NotListed, match="refuses our key") as raised:
+        await look(shop, page)
+
+    await catch_up.put_off(shop.pool, page, raised.value, shop.clock.now())
+
+    shop.clock.advance(AGAIN)
+    assert await take(shop) is None
+    assert alarms() == before + 1
+    shop.clock.advance(EVERY - AGAIN)
+    assert (await whole_run(shop)).missing.total() == 1
 
 
 async def test_a_place_that_stripe_has_forgotten_begins_the_half_again(shop: Shop) -> None:
@@ -374,7 +397,7 @@ async def test_a_place_that_stripe_has_forgotten_begins_the_half_again(shop: Sho
         await look(shop, lost)
 
     assert raised.value.place_lost
-    await catch_up.put_off(shop.pool, lost, shop.clock.now(), anew=True)
+    await catch_up.put_off(shop.pool, lost, raised.value, shop.clock.now())
     shop.clock.advance(AGAIN)
     assert (await whole_run(shop)).missing.total() == 1
 
@@ -388,6 +411,21 @@ async def test_nothing_is_listed_with_a_paused_key(shop: Shop) -> None:
         assert await take(shop) is None
         await pauses.finish(connection, CREDENTIAL)
     assert await take(shop) is not None
+
+
+async def test_where_no_body_can_be_kept_nothing_is_taken_for_seen(shop: Shop) -> None:
+    """Nobody made a place for this day's bodies: the page stays to be looked at, and the count as it was."""
+    await challenged(shop, 1)
+    shop.clock.advance(timedelta(days=25))
+    page = await take(shop)
+    assert page is not None
+    await record(shop, await look(shop, page))
+    assert await kept(shop) == []
+    async with shop.pool.acquire() as connection:
+        await make_partitions(connection, shop.clock.now().date())
+    shop.clock.advance(CLAIM)
+
+    assert (await whole_run(shop)).missing.total() == 1
 
 
 async def test_what_cannot_be_read_harms_no_other(shop: Shop) -> None:

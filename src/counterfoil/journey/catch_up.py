@@ -13,7 +13,7 @@ from uuid import UUID
 
 import structlog
 
-from counterfoil.processors.port import EventPage, ListedEvent, NotAnEvent, NoticeReader, Silence
+from counterfoil.processors.port import EventPage, ListedEvent, NotAnEvent, NoticeReader, NotListed, Silence
 from counterfoil.runtime.alarms import alarm
 from counterfoil.runtime.ids import Ids
 from counterfoil.runtime.metrics import CATCH_UP_MISSING
@@ -110,10 +110,20 @@ async def record(pool: Pool, reader: NoticeReader, ids: Ids, looked: Looked, now
     return missing.total()
 
 
-async def put_off(pool: Pool, page: Page, now: datetime, *, anew: bool = False) -> None:
-    """Have a page that was not to be had tried again soon; ``anew`` begins this half of the run again."""
+async def put_off(pool: Pool, page: Page, why: NotListed, now: datetime) -> None:
+    """Have a page that was not to be had tried again: soon, or when the next run would be where a person has to act.
+
+    Where its place was lost, this half of the run begins again.
+
+    Raises:
+        Unavailable: the store does not answer; the page is tried again when its claim is over.
+    """
+    for_a_person = why.refused or why.key_refused
+    if for_a_person:
+        alarm("catch_up", "refused", why=str(why))
+    again = now + (EVERY if for_a_person else AGAIN)
     async with unavailable_when_down():
-        await catch_up.put_off(pool, page.source, page.fence, now + AGAIN, anew=anew)
+        await catch_up.put_off(pool, page.source, page.fence, again, anew=why.place_lost)
 
 
 async def _since(connection: Connection, source: Source, standing: Standing, now: datetime) -> datetime | None:

@@ -8,7 +8,6 @@ from counterfoil.domain.verdict import Source as Heard
 from counterfoil.journey import catch_up
 from counterfoil.processors.port import NoticeReader, NotListed
 from counterfoil.roles.worker.bench import Bench
-from counterfoil.runtime.alarms import alarm
 from counterfoil.runtime.metrics import CATCH_UP_BEHIND
 from counterfoil.store import catch_up as cursors
 from counterfoil.store.catch_up import Source
@@ -44,15 +43,13 @@ class Missed:
         return page is not None
 
     async def _put_off(self, page: catch_up.Page, why: NotListed) -> None:
-        """Try again soon; say so to a person where it will not mend itself."""
+        """Try again later, and pause everything where our key is refused for everything."""
         world = self._bench.world
         _log.warning("catch_up.not_listed", why=str(why))
-        if why.key_refused or why.refused:
-            alarm("catch_up", "refused", why=str(why))
         if why.key_refused:
             cause = Cause(Heard.LOOK_UP, "events")
             await self._bench.pausing.note(Verdict(AttemptHappening.UNKNOWN, cause, key_refused=True, alarm=str(why)))
-        await catch_up.put_off(world.pool, page, world.clock.now(), anew=why.place_lost)
+        await catch_up.put_off(world.pool, page, why, world.clock.now())
 
     async def _measure(self) -> None:
         """Set the gauge of how far we are behind."""
