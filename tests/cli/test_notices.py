@@ -136,6 +136,15 @@ def test_a_notice_is_shown(counterfoil: Command, peer: Peer) -> None:
     assert json.loads(whole.stdout)["body"] == said
 
 
+def test_a_notice_that_was_never_delivered_says_so(counterfoil: Command, peer: Peer) -> None:
+    """It was found in Stripe's list of events; one that came once, as nearly all do, says nothing of it."""
+    peer.replies["/notices/evt_1"] = [Reply(notice(deliveries=0)), Reply(notice(deliveries=1))]
+    found, delivered = (counterfoil("notices", "show", "evt_1", settings=peer.settings).stdout for _ in range(2))
+    assert "came" in found
+    assert "never: it was found by catching up" in found
+    assert "came" not in delivered
+
+
 @pytest.mark.parametrize(
     ("found", "words"),
     [

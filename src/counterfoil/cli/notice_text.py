@@ -46,7 +46,7 @@ def fields(notice: Mapping[str, Any]) -> list[tuple[str, "str | Text"]]:
             ("payment", f"{notice['payment_id']}{status}" if notice.get("payment_id") else ""),
             ("account", notice.get("account") or ""),
             ("mode", ("live" if notice["livemode"] else "test") if "livemode" in notice else ""),
-            ("came", f"{notice['deliveries']} times" if notice.get("deliveries", 1) > 1 else ""),
+            ("came", _came(notice.get("deliveries", 1))),
         )
         if text
     )
@@ -101,6 +101,12 @@ def rehearsal_row(answer: Mapping[str, Any]) -> list["str | Text"]:
         would_be["payment_id"] or "",
         "; ".join(changes + facts) or "nothing",
     ]
+
+
+def _came(deliveries: int) -> str:
+    if deliveries == 0:
+        return "never: it was found by catching up"
+    return f"{deliveries} times" if deliveries > 1 else ""
 
 
 def _why(notice: Mapping[str, Any]) -> str:

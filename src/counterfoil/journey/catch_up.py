@@ -137,7 +137,7 @@ async def _since(connection: Connection, source: Source, standing: Standing, now
         return None
     oldest = now - MOST_BACK
     if covered is not None and covered < oldest:
-        why = "events of that time are listed no more: compare both sides, payment by payment"
+        why = "events of that time are listed no more: a reconciliation since covered_until is needed"
         alarm("catch_up", "gap", covered_until=covered.isoformat(), listed_since=oldest.isoformat(), why=why)
     back = [begins - OVERLAP] + ([asked] if asked is not None else [])
     return max(oldest, min(back))
