@@ -5,7 +5,9 @@ import pytest
 
 from counterfoil.cli import findings
 from counterfoil.cli.findings import Level
+from counterfoil.config import SigningSecret
 from counterfoil.processors.stripe.account import Endpoint, Greeting, SeenEvent
+from counterfoil.runtime.secret import Secret
 from counterfoil.store.health import ServerHealth, Waiting, Work
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -134,3 +136,17 @@ def test_what_waits_for_a_person_is_a_warning() -> None:
         ("payments", Level.WARNING),
         ("effects", Level.WARNING),
     ]
+
+
+def test_a_signing_secret_that_is_over_is_told() -> None:
+    """Beside one that is good it is a warning; with none that is good no delivery is taken."""
+    over, good = SigningSecret(Secret("whsec_old"), NOW - timedelta(seconds=1)), SigningSecret(Secret("whsec_new"))
+    assert findings.of_ends([good], NOW) == []
+    (one,), (all_of_them,) = findings.of_ends([good, over], NOW), findings.of_ends([over], NOW)
+    assert (one.level, one.line) == (Level.WARNING, "of 2 the end has passed of number 2")
+    assert (all_of_them.check, all_of_them.level) == ("secrets", Level.FAILURE)
+
+
+def test_a_secret_that_everybody_may_read_is_told() -> None:
+    """By the setting that names its file."""
+    assert levels(findings.of_open_files(["STRIPE_KEY"])) == [("settings", Level.WARNING)]

@@ -20,7 +20,8 @@ def test_what_up_left_of_its_sandbox_is_found(tmp_path: Path) -> None:
     """A command in another window asks the same sandbox; the file is its owner's alone."""
     sandbox_settings.leave(tmp_path, key=KEY, api_base=API_BASE, webhook_secret=SECRET)
     found = completed(tmp_path)
-    assert (found.stripe_key, found.stripe_api_base, found.stripe_webhook_secrets) == (KEY, API_BASE, (SECRET,))
+    signed_with = (config.SigningSecret(SECRET),)
+    assert (found.stripe_key, found.stripe_api_base, found.stripe_webhook_secrets) == (KEY, API_BASE, signed_with)
     assert stat.S_IMODE((tmp_path / "sandbox.json").stat().st_mode) == 0o600
 
 

@@ -30,6 +30,7 @@ def test_nothing_set_gives_the_defaults() -> None:
         port=8080,
         mode=Mode.TEST,
         allowed_hosts=(),
+        secrets_source=config.SecretsSource.ENV,
         database_url=None,
         stripe_key=None,
         stripe_api_base="https://api.stripe.com",
@@ -215,7 +216,7 @@ def test_a_signing_secret_has_its_shape(secrets: str) -> None:
 def test_three_signing_secrets_in_their_order() -> None:
     """Old, current and next secret work side by side while one is being replaced (G06)."""
     settings = config.load({"STRIPE_WEBHOOK_SECRETS": ", ".join(SECRETS[:3])}, Role.WEBHOOK_RECEIVER)
-    assert [secret.reveal() for secret in settings.stripe_webhook_secrets] == SECRETS[:3]
+    assert [one.secret.reveal() for one in settings.stripe_webhook_secrets] == SECRETS[:3]
 
 
 def test_four_signing_secrets_are_refused() -> None:

@@ -7,7 +7,6 @@ PITFALLS = range(1, 31)
 PAGE = "docs/concepts/pitfalls.md"
 NOT_YET = {
     11: "a budget of calls that all processes share is not built",
-    17: "secrets come from the environment, and are read at start",
     26: "Stripe's list of events is not read",
 }
 """Those whose rule is not built, or not whole: the page says so, too."""

@@ -13,7 +13,7 @@ from counterfoil.cli import findings
 from counterfoil.cli.database import connected
 from counterfoil.cli.exits import Unreachable
 from counterfoil.cli.findings import Finding, Ping
-from counterfoil.config import STRIPE_API_VERSION, Mode, Settings, StripeDriver
+from counterfoil.config import STRIPE_API_VERSION, Mode, Settings, StripeDriver, open_files_from_process
 from counterfoil.processors.stripe import notices, signatures
 from counterfoil.processors.stripe.account import Account, Endpoint, NoAnswer, NotAllowed, SeenEvent
 from counterfoil.roles.processor import open_processor
@@ -36,7 +36,7 @@ PING_TYPE: Final = "counterfoil.ping"
 async def examine(settings: Settings, receiver: str | None, clock: Clock) -> list[Finding]:
     """Return what all checks find. Whoever does not answer is a finding, and ends no other check."""
     found, events = await _of_stripe(settings, receiver, clock)
-    return found + await _of_database(settings, events, clock)
+    return findings.of_open_files(open_files_from_process(None)) + found + await _of_database(settings, events, clock)
 
 
 async def _of_stripe(
@@ -112,10 +112,11 @@ async def _of_secrets(
     (url,) = urls
     async with httpx.AsyncClient(timeout=PING_SECONDS, trust_env=False) as client:
         pings = [
-            await _ping(client, url, place, secret.reveal().encode(), settings.mode, clock)
-            for place, secret in enumerate(settings.stripe_webhook_secrets, start=1)
+            await _ping(client, url, place, one.secret.reveal().encode(), settings.mode, clock)
+            for place, one in enumerate(settings.stripe_webhook_secrets, start=1)
+            if one.is_good(clock.now())
         ]
-    return findings.of_pings(pings)
+    return findings.of_pings(pings) + findings.of_ends(settings.stripe_webhook_secrets, clock.now())
 
 
 def route_at(where: str) -> str:

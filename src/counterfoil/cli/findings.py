@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
+from counterfoil.config import SigningSecret
 from counterfoil.processors.stripe.account import Endpoint, Greeting, SeenEvent
 from counterfoil.store.health import ServerHealth, Waiting, Work
 from counterfoil.store.partitions import FEWEST_AHEAD
@@ -185,6 +186,23 @@ def _of_ping(ping: Ping) -> Finding:
         return failure("receiver", f"{ping.url} cannot keep anything: {ping.said}", "see to its database")
     line = f"what answers at {ping.url} is no receiver of ours [{ping.status}]"
     return failure("receiver", line, "lead this address to a webhook-receiver, its path unchanged")
+
+
+def of_ends(secrets: Sequence[SigningSecret], now: datetime) -> list[Finding]:
+    """Judge whether signing secrets are over that are still set; that all are is what a receiver cannot live with."""
+    over = [place for place, one in enumerate(secrets, start=1) if not one.is_good(now)]
+    if not over:
+        return []
+    line = f"of {len(secrets)} the end has passed of number {' and '.join(map(str, over))}"
+    if len(over) == len(secrets):
+        return [failure("secrets", f"{line}: no delivery is taken any more", "set the secret that Stripe signs with")]
+    return [warning("secrets", line, "take what is over out of STRIPE_WEBHOOK_SECRETS")]
+
+
+def of_open_files(names: Sequence[str]) -> list[Finding]:
+    """Judge whether everybody on the machine may read a secret."""
+    remedy = "let only the account that runs the roles read it (chmod 400)"
+    return [warning("settings", f"{name} names a file that everybody here may read", remedy) for name in names]
 
 
 def of_events(events: Sequence[SeenEvent], had: Mapping[str, datetime], now: datetime) -> list[Finding]:

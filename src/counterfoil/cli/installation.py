@@ -177,7 +177,7 @@ def _shared_environment(plan: Plan) -> dict[str, str]:
     if settings.stripe_key is not None:
         own["STRIPE_KEY"] = settings.stripe_key.reveal()
     if settings.stripe_webhook_secrets:
-        own["STRIPE_WEBHOOK_SECRETS"] = ",".join(secret.reveal() for secret in settings.stripe_webhook_secrets)
+        own["STRIPE_WEBHOOK_SECRETS"] = ",".join(one.written() for one in settings.stripe_webhook_secrets)
     if settings.smtp_url is not None and settings.mail_from is not None:
         own |= {"SMTP_URL": settings.smtp_url.reveal(), "MAIL_FROM": settings.mail_from}
     if settings.default_payment_method is not None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from counterfoil.cli.exits import WrongUsage
-from counterfoil.config import Role, load_from_process
+from counterfoil.config import Role, load_from_process, open_files_from_process
 from counterfoil.domain.errors import Misconfigured
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def run(
     from counterfoil.runtime import log
 
     log.configure(settings.log_level.value)
+    log.warn_of(open_files_from_process(chosen), "names a file that everybody on this machine may read")
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_until_told(chosen, settings))
 

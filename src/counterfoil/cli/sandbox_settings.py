@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from counterfoil.cli.exits import CommandFailed
-from counterfoil.config import Settings
+from counterfoil.config import Settings, SigningSecret
 from counterfoil.runtime.secret import Secret
 
 FILE: Final = "sandbox.json"
@@ -40,7 +40,7 @@ def completed(settings: Settings) -> Settings:
             settings,
             stripe_key=Secret(left["key"]),
             stripe_api_base=left["api_base"],
-            stripe_webhook_secrets=(Secret(left["webhook_secret"]),),
+            stripe_webhook_secrets=(SigningSecret(Secret(left["webhook_secret"])),),
         )
     except FileNotFoundError:
         return settings

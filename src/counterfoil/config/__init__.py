@@ -15,8 +15,9 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from counterfoil.config import values
+from counterfoil.config import files, values
 from counterfoil.config.values import STRIPE_API_VERSION as STRIPE_API_VERSION
+from counterfoil.config.values import SigningSecret as SigningSecret
 from counterfoil.domain.errors import Misconfigured
 from counterfoil.runtime.secret import Secret
 
@@ -66,10 +67,18 @@ class FraudScreening(StrEnum):
     BEFORE_CAPTURE = "before_capture"
 
 
+class SecretsSource(StrEnum):
+    """Where the text of a secret setting stands."""
+
+    ENV = "env"
+    FILE = "file"
+
+
 class Source(StrEnum):
     """Where a setting's value came from."""
 
     ENVIRONMENT = "environment"
+    FILE = "file"
     DEFAULT = "default"
     UNSET = "unset"
 
@@ -83,13 +92,14 @@ class Settings:
     port: int
     mode: Mode
     allowed_hosts: tuple[str, ...]
+    secrets_source: SecretsSource
     database_url: Secret | None
     stripe_key: Secret | None
     stripe_api_base: str
     stripe_api_version: str
     stripe_driver: StripeDriver
     stripe_rate_limit: int | None
-    stripe_webhook_secrets: tuple[Secret, ...]
+    stripe_webhook_secrets: tuple[SigningSecret, ...]
     return_url: str | None
     public_url: str | None
     kafka_brokers: str | None
@@ -131,6 +141,11 @@ class Setting:
         """The name of its field in `Settings`."""
         return self.name.lower()
 
+    def is_kept_from(self, role: Role | None) -> bool:
+        """Say whether it is a secret that this role has no use for."""
+        holders = self.needed_by | self.of_use_to
+        return self.secret and bool(holders) and role is not None and role not in holders
+
 
 @dataclass(frozen=True, slots=True)
 class Shown:
@@ -149,14 +164,20 @@ def load(environ: Mapping[str, str], role: Role | None) -> Settings:
     wrong or unknown; its sentence never holds a value.
     """
     _refuse_unknown(environ)
+    in_files = _paths_of_secrets(environ)
     values: dict[str, Any] = {}
     for setting in SETTINGS:
         text = _text_of(setting, environ)
         if text is None and role in setting.needed_by:
             raise Misconfigured(setting.name, f"is missing: the {role} cannot work without it ({setting.purpose})")
+        if setting.name in in_files:  # a file of another role's may not be ours to read
+            text = None if setting.is_kept_from(role) else _read(setting, in_files[setting.name])
         values[setting.field] = _parsed(setting, text if text is not None else setting.default)
     settings = Settings(**values)
     _refuse_contradictions(settings, environ)
+    if settings.mode is Mode.LIVE:
+        for name in open_files(environ, role):
+            raise Misconfigured(name, "names a file that everybody on this machine may read, and MODE is live")
     return _without_others_secrets(settings, role)
 
 
@@ -165,14 +186,29 @@ def load_from_process(role: Role | None) -> Settings:
     return load(_environ, role)
 
 
+def open_files(environ: Mapping[str, str], role: Role | None) -> tuple[str, ...]:
+    """Return those secret settings of a role whose files everybody on this machine may read; `load` has passed them."""
+    in_files = _paths_of_secrets(environ)
+    ours = [setting.name for setting in SETTINGS if setting.name in in_files and not setting.is_kept_from(role)]
+    return tuple(name for name in ours if files.everybody_may_read(in_files[name]))
+
+
+def open_files_from_process(role: Role | None) -> tuple[str, ...]:
+    """Return `open_files` of this process's own environment."""
+    return open_files(_environ, role)
+
+
 def shown(environ: Mapping[str, str]) -> tuple[Shown, ...]:
     """Return every setting in the table's order, secrets masked. Raises Misconfigured as `load` does."""
     load(environ, None)
+    in_files = _paths_of_secrets(environ)
     rows = []
     for setting in SETTINGS:
         text, source = _text_of(setting, environ), Source.ENVIRONMENT
         if text is None:
             text, source = setting.default, Source.UNSET if setting.default is None else Source.DEFAULT
+        elif setting.name in in_files:
+            source = Source.FILE  # the path is shown: whoever looks for the secret has to find it
         elif setting.secret:
             text = setting.masked(text)
         rows.append(Shown(setting.name, text, source, setting.purpose))
@@ -214,6 +250,22 @@ def _text_of(setting: Setting, environ: Mapping[str, str]) -> str | None:
     return text if text is not None else other
 
 
+def _paths_of_secrets(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the path that each secret setting holds, where secrets stand in files; none where they do not."""
+    (source,) = [setting for setting in SETTINGS if setting.field == "secrets_source"]
+    if _parsed(source, _text_of(source, environ) or source.default) is not SecretsSource.FILE:
+        return {}
+    held = {setting.name: _text_of(setting, environ) for setting in SETTINGS if setting.secret}
+    return {name: path for name, path in held.items() if path is not None}
+
+
+def _read(setting: Setting, path: str) -> str:
+    try:
+        return files.text_in(path)
+    except ValueError as refusal:
+        raise Misconfigured(setting.name, str(refusal)) from None
+
+
 def _parsed(setting: Setting, text: str | None) -> object:
     if text is None:
         return setting.absent
@@ -249,13 +301,8 @@ def _effective_sslmode(database_url: str, environ: Mapping[str, str]) -> str | N
 
 def _without_others_secrets(settings: Settings, role: Role | None) -> Settings:
     """Return the settings with the secrets of other roles left out: what a process doesn't hold it can't leak."""
-    if role is None:
-        return settings
     values: dict[str, Any] = {setting.field: getattr(settings, setting.field) for setting in SETTINGS}
-    for setting in SETTINGS:
-        holders = setting.needed_by | setting.of_use_to
-        if setting.secret and holders and role not in holders:
-            values[setting.field] = setting.absent
+    values |= {setting.field: setting.absent for setting in SETTINGS if setting.is_kept_from(role)}
     return Settings(**values)
 
 
@@ -280,6 +327,12 @@ SETTINGS: tuple[Setting, ...] = (
         parse=values.hosts,
         absent=(),
         purpose="host names that requests may be addressed to; unset: any",
+    ),
+    Setting(
+        name="SECRETS_SOURCE",
+        parse=values.one_of(SecretsSource),
+        default=SecretsSource.ENV.value,
+        purpose="where secrets stand: env, in the settings themselves, or file, in files whose paths these hold",
     ),
     Setting(
         name="DATABASE_URL",
@@ -328,7 +381,7 @@ SETTINGS: tuple[Setting, ...] = (
         secret=True,
         masked=lambda text: ", ".join("whsec_…" for _ in text.split(",")),
         needed_by=frozenset({Role.WEBHOOK_RECEIVER}),
-        purpose="what notices are signed with; up to three with commas between them",
+        purpose="what notices are signed with; up to three with commas between them, each good until … if it says so",
     ),
     Setting(
         name="RETURN_URL",

@@ -3,7 +3,8 @@
 import json
 import re
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import StrEnum
 from ipaddress import ip_address
 from types import MappingProxyType
@@ -187,17 +188,46 @@ def api_version(text: str) -> str:
     return text
 
 
-def webhook_secrets(text: str) -> tuple[Secret, ...]:
-    """Return signing secrets, in their order."""
-    secrets = [part.strip(" ") for part in text.split(",")]
-    if len(secrets) > WEBHOOK_SECRETS_MAX:
-        raise ValueError(f"holds {len(secrets)} secrets: at most {WEBHOOK_SECRETS_MAX} (old, current, next)")
-    for position, secret in enumerate(secrets, start=1):
-        if not re.fullmatch(r"whsec_[^\s,]{16,}", secret):
-            raise ValueError(f"must be whsec_… with at least 16 characters after it (number {position} is not)")
-    if len(set(secrets)) != len(secrets):
+@dataclass(frozen=True, slots=True)
+class SigningSecret:
+    """What notices are signed with, and until when that is good (None: for as long as it is set)."""
+
+    secret: Secret
+    not_after: datetime | None = None
+
+    def is_good(self, now: datetime) -> bool:
+        """Say whether what it has signed is still taken."""
+        return self.not_after is None or now <= self.not_after
+
+    def written(self) -> str:
+        """Return it as the setting has it, for the environment of a process that we start."""
+        return self.secret.reveal() + ("" if self.not_after is None else f" until {self.not_after.isoformat()}")
+
+
+def webhook_secrets(text: str) -> tuple[SigningSecret, ...]:
+    """Return signing secrets, in their order; each may say until when it is good."""
+    parts = [part.strip(" ") for part in text.split(",")]
+    if len(parts) > WEBHOOK_SECRETS_MAX:
+        raise ValueError(f"holds {len(parts)} secrets: at most {WEBHOOK_SECRETS_MAX} (old, current, next)")
+    secrets = [_signing_secret(part, position) for position, part in enumerate(parts, start=1)]
+    if len({one.secret for one in secrets}) != len(secrets):
         raise ValueError("holds the same secret twice")
-    return tuple(Secret(secret) for secret in secrets)
+    return tuple(secrets)
+
+
+def _signing_secret(text: str, position: int) -> SigningSecret:
+    secret, until, end = text.partition(" until ")
+    if not re.fullmatch(r"whsec_[^\s,]{16,}", secret):
+        raise ValueError(f"must be whsec_… with at least 16 characters after it (number {position} is not)")
+    if not until:
+        return SigningSecret(Secret(secret))
+    try:
+        not_after = datetime.fromisoformat(end.strip(" "))
+    except ValueError:
+        not_after = None
+    if not_after is None or not_after.tzinfo is None:
+        raise ValueError(f"must say until when as 2026-12-01T12:00:00Z (number {position} does not)")
+    return SigningSecret(Secret(secret), not_after)
 
 
 def payment_method(text: str) -> str:

@@ -3,7 +3,7 @@
 import logging
 import re
 import sys
-from collections.abc import MutableMapping
+from collections.abc import MutableMapping, Sequence
 from typing import Any, Final
 
 import structlog
@@ -45,6 +45,12 @@ def configure(level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [bridge]
     root.setLevel(max(number, logging.WARNING))  # a library's small talk is not our log's business
+
+
+def warn_of(settings: Sequence[str], why: str) -> None:
+    """Log a warning of each of these settings, by its name."""
+    for setting in settings:
+        structlog.get_logger().warning("settings.warning", setting=setting, why=why)
 
 
 def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

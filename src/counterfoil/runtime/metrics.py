@@ -31,6 +31,12 @@ NOTICES_RECEIVED: Final = Counter(
     ["outcome"],
     registry=REGISTRY,
 )
+SIGNATURES: Final = Counter(
+    "counterfoil_signatures",
+    "Deliveries with a good signature, by the place of the secret that made it in STRIPE_WEBHOOK_SECRETS.",
+    ["place"],
+    registry=REGISTRY,
+)
 NOTICES_CONCLUDED: Final = Counter(
     "counterfoil_notices_concluded",
     "Notices read, by what became of them.",

@@ -1,7 +1,9 @@
 """Settings that must not start anything (group G of the vectors), given to real processes."""
 
+import json
 import socket
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import httpx
 import pytest
@@ -66,6 +68,29 @@ def test_g06_three_signing_secrets_are_a_rotation(shared_stage: Stage) -> None:
     """Old, current and next secret start a receiver."""
     three = ",".join(f"{SECRET}{number}" for number in range(3))
     assert ready(shared_stage.start("webhook-receiver", STRIPE_WEBHOOK_SECRETS=three))[0] == 200
+
+
+def test_g17_a_secret_file_that_everybody_may_read_is_told_and_in_live_mode_refused(
+    shared_stage: Stage, tmp_path: Path
+) -> None:
+    """To try things out the receiver starts, and says so; where money moves it exits 78, naming the setting."""
+    signing, database, encrypted = (tmp_path / name for name in ("signing", "database", "encrypted"))
+    urls = {database: shared_stage.database_url, encrypted: "postgresql://app@db.example/payments?sslmode=require"}
+    for path, text in {signing: SECRET, **urls}.items():
+        path.write_text(text)
+        path.chmod(0o644 if path == signing else 0o600)
+    settings = {"SECRETS_SOURCE": "file", "STRIPE_WEBHOOK_SECRETS": str(signing)}
+
+    trying = shared_stage.start("webhook-receiver", DATABASE_URL=str(database), **settings)
+    live = shared_stage.launch("webhook-receiver", DATABASE_URL=str(encrypted), MODE="live", **settings)
+
+    words = "names a file that everybody on this machine may read"
+    warned = [line for line in map(json.loads, trying.log().splitlines()) if line["event"] == "settings.warning"]
+    assert [(one["level"], one["setting"], one["why"]) for one in warned] == [
+        ("warning", "STRIPE_WEBHOOK_SECRETS", words)
+    ]
+    assert live.ended(60) == 78
+    assert live.log() == f"counterfoil: STRIPE_WEBHOOK_SECRETS {words}, and MODE is live\n"
 
 
 async def test_g09_a_store_that_is_out_of_reach_is_waited_for(shared_stage: Stage, http: httpx.AsyncClient) -> None:

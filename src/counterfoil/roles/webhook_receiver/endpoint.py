@@ -1,7 +1,6 @@
 """The webhook route: a bare ASGI endpoint, because nothing may touch the bytes before they are verified."""
 
 import json
-from collections.abc import Sequence
 from typing import Final
 
 from starlette.requests import Request
@@ -13,8 +12,9 @@ from counterfoil.processors.port import NotAnEvent
 from counterfoil.processors.stripe import notices, signatures
 from counterfoil.roles.problems import Kind, Problem, response
 from counterfoil.roles.webhook_receiver.keeping import Keeping, Received
+from counterfoil.roles.webhook_receiver.signing import Signing
 from counterfoil.runtime.clock import Clock
-from counterfoil.runtime.metrics import NOTICES_RECEIVED
+from counterfoil.runtime.metrics import NOTICES_RECEIVED, SIGNATURES
 from counterfoil.store.notices import Unreadable
 
 PATHS: Final = frozenset({"/webhooks/stripe", "/stripe/webhook"})
@@ -24,8 +24,8 @@ PATHS: Final = frozenset({"/webhooks/stripe", "/stripe/webhook"})
 class Endpoint:
     """Answers deliveries; every other path goes to ``otherwise``."""
 
-    def __init__(self, keeping: Keeping, secrets: Sequence[bytes], clock: Clock, otherwise: ASGIApp) -> None:
-        self._keeping, self._secrets, self._clock, self._otherwise = keeping, secrets, clock, otherwise
+    def __init__(self, keeping: Keeping, signing: Signing, clock: Clock, otherwise: ASGIApp) -> None:
+        self._keeping, self._signing, self._clock, self._otherwise = keeping, signing, clock, otherwise
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI request."""
@@ -41,11 +41,13 @@ class Endpoint:
 
     async def _deliver(self, scope: Scope, body: bytes) -> Response:
         signed = [value for name, value in scope["headers"] if name == b"stripe-signature"]
-        judged = signatures.verify(signed, body, self._secrets, int(self._clock.now().timestamp()))
+        secrets = self._signing.good()
+        judged = signatures.verify(signed, body, list(secrets.values()), int(self._clock.now().timestamp()))
         if isinstance(judged, signatures.Refusal):
             NOTICES_RECEIVED.labels(judged.reason.label).inc()
             kind = Kind.UNAUTHORIZED if judged.http_status == Kind.UNAUTHORIZED.status else Kind.INVALID_REQUEST
             return response(Problem(kind, f"the signature is refused: {judged.reason.label}"))
+        SIGNATURES.labels(str(list(secrets)[judged.secret_index])).inc()
         try:
             return await self._keep(body)
         except Unavailable as error:
