@@ -9,6 +9,7 @@ from counterfoil.config import SigningSecret
 from counterfoil.processors.stripe.account import Endpoint, Greeting, SeenEvent
 from counterfoil.runtime.secret import Secret
 from counterfoil.store.health import ServerHealth, Waiting, Work
+from counterfoil.store.notices import Parked
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 VERSION = "2024-06-20"
@@ -150,3 +151,12 @@ def test_a_signing_secret_that_is_over_is_told() -> None:
 def test_a_secret_that_everybody_may_read_is_told() -> None:
     """By the setting that names its file."""
     assert levels(findings.of_open_files(["STRIPE_KEY"])) == [("settings", Level.WARNING)]
+
+
+def test_parked_notices_are_told() -> None:
+    """What waits for a person at once; what names a payment that is not here once that can no longer be a race."""
+    fresh, old = NOW - timedelta(minutes=59), NOW - timedelta(minutes=61)
+    assert findings.of_parked(Parked(1, fresh, 0, None), NOW) == []
+    found = findings.of_parked(Parked(3, old, 2, fresh), NOW)
+    assert [one.line.partition(" ")[0] for one in found] == ["2", "3"]
+    assert levels(found) == [("notices", Level.WARNING)] * 2

@@ -95,3 +95,19 @@ async def test_a_capture_whose_end_the_gateway_did_not_see_is_settled(stage: Sta
     log = (await http.get(f"{stage.sandbox_url}/_sandbox/requests", params=key)).json()["requests"]
     assert (asked.status_code, asked.json()["amount_to_capture"], len(log)) == (202, 500, 2)
     assert len({one["body"] for one in log}) == 1
+
+
+async def test_pitfall_27_how_long_the_oldest_claim_is_held_is_measured(stage: Stage, http: httpx.AsyncClient) -> None:
+    """While a gateway waits for Stripe its claim has an age; once the outcome is on record there is none."""
+    stage.start_sandbox("--latency", "6")
+    gateway, worker, headers = stage.start("gateway"), stage.start("worker"), await authority(stage)
+
+    async def age() -> float:
+        text = (await http.get(f"{worker.url}/metrics")).text
+        (line,) = [line for line in text.splitlines() if line.startswith("counterfoil_oldest_claim_seconds ")]
+        return float(line.split()[-1])
+
+    charged = asyncio.create_task(http.post(f"{gateway.url}/charge", json=order(1), headers=headers))
+    held = await becomes(lambda found: found > 0, age)
+    assert ((await charged).status_code, held < 60) == (200, True)
+    await becomes(0.0, age)

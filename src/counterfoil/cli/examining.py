@@ -21,6 +21,7 @@ from counterfoil.roles.webhook_receiver.endpoint import PATHS
 from counterfoil.runtime.clock import Clock
 from counterfoil.runtime.secret import Secret
 from counterfoil.store import embedded, health, migrate, partitions
+from counterfoil.store import notices as kept_notices
 from counterfoil.store.pool import NOT_MIGRATED
 
 if TYPE_CHECKING:
@@ -197,6 +198,7 @@ async def _of_connection(
             live = settings.mode is Mode.LIVE
             had = await health.received(connection, [event.id for event in latest], livemode=live)
             found += findings.of_events(latest, had, stripe_now)
+        found += findings.of_parked(await kept_notices.parked(connection), now)
         found += findings.of_work(await health.work(connection, now), now)
     except NOT_MIGRATED:
         found.append(findings.failure("schema", "it is not there, or not all of it", "run `counterfoil migrate`"))

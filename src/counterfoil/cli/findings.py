@@ -9,6 +9,7 @@ from typing import Final
 from counterfoil.config import SigningSecret
 from counterfoil.processors.stripe.account import Endpoint, Greeting, SeenEvent
 from counterfoil.store.health import ServerHealth, Waiting, Work
+from counterfoil.store.notices import Parked
 from counterfoil.store.partitions import FEWEST_AHEAD
 from counterfoil.store.pool import OLDEST_VERSION
 
@@ -26,6 +27,9 @@ LATE: Final = timedelta(minutes=1)
 
 TOO_LATE: Final = timedelta(minutes=10)
 """Nobody does it, or not fast enough."""
+
+OWNERLESS: Final = timedelta(hours=1)
+"""A payment is on record before Stripe hears of it; what names one that is not comes from another database."""
 
 FEW_PARTITIONS: Final = 7
 """Fourteen are made ahead, daily: with so few left nobody has made any for a week."""
@@ -281,6 +285,17 @@ def of_work(work: Work, now: datetime) -> list[Finding]:
         late.append(warning("effects", f"{work.parked} are parked for a person", "`counterfoil parked list`"))
     line = f"nothing waits for longer than {LATE.total_seconds():.0f} s; {work.open} payments are open"
     return late or [ok("work", line)]
+
+
+def of_parked(parked: Parked, now: datetime) -> list[Finding]:
+    """Judge what is parked of the notices: for a person, or for payments that should have been here by now."""
+    found, remedy = [], "`counterfoil notices list --state parked`"
+    if parked.for_person:
+        found.append(warning("notices", f"{parked.for_person} are parked for a person", remedy))
+    if parked.oldest_for_payment is not None and now - parked.oldest_for_payment > OWNERLESS:
+        line = f"{parked.for_payment} name payments that are not in this database: is it the one they were made in?"
+        found.append(warning("notices", line, remedy))
+    return found
 
 
 def _of_waiting(check: str, waiting: Waiting, what: str, role: str, now: datetime) -> Finding | None:

@@ -136,6 +136,11 @@ OLDEST_OPEN_SECONDS: Final = Gauge(
     "Age of the oldest payment that is not final.",
     registry=REGISTRY,
 )
+OLDEST_CLAIM_SECONDS: Final = Gauge(
+    "counterfoil_oldest_claim_seconds",
+    "Age of the oldest claim on an attempt; a claim ends after 120 s, and a worker takes it over.",
+    registry=REGISTRY,
+)
 EFFECTS: Final = Counter(
     "counterfoil_effects",
     "Tries of what follows from a payment's end, by how it stands after them.",

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from counterfoil.domain.schedule import CLAIM
 from counterfoil.store import queries
 from counterfoil.store.pool import Connection
 
@@ -76,3 +77,9 @@ async def received(connection: Connection, event_ids: Collection[str], *, livemo
     """Return when those of our own account's events were received that we have."""
     rows = await connection.fetch(_SQL.received, "", livemode, list(event_ids))
     return {row["event_id"]: row["received_at"] for row in rows}
+
+
+async def oldest_claim(connection: Connection, now: datetime) -> datetime | None:
+    """Return since when the oldest claim on an attempt is held, whether or not its end has passed; None for none."""
+    since: datetime | None = await connection.fetchval(_SQL.oldest_claim, now + CLAIM)
+    return since

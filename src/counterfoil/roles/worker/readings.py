@@ -10,12 +10,13 @@ from counterfoil.runtime.metrics import (
     IN_DOUBT,
     NOTICES_CONCLUDED,
     NOTICES_WAITING,
+    OLDEST_CLAIM_SECONDS,
     OLDEST_NOTICE_SECONDS,
     OLDEST_OPEN_SECONDS,
     OLDEST_PARKED_SECONDS,
     PARKED_NOTICES,
 )
-from counterfoil.store import notices, payments
+from counterfoil.store import health, notices, payments
 from counterfoil.store.notices import Awaiting
 from counterfoil.store.pool import unavailable_when_down
 
@@ -68,6 +69,7 @@ class Measures:
             backlog = await notices.backlog(connection)
             parked = await notices.parked(connection)
             found = await payments.open_payments(connection)
+            claimed = await health.oldest_claim(connection, now)
         NOTICES_WAITING.set(backlog.waiting)
         OLDEST_NOTICE_SECONDS.set(_age(backlog.oldest, now))
         for waits_for, count, oldest in (
@@ -76,6 +78,7 @@ class Measures:
         ):
             PARKED_NOTICES.labels(waits_for).set(count)
             OLDEST_PARKED_SECONDS.labels(waits_for).set(_age(oldest, now))
+        OLDEST_CLAIM_SECONDS.set(_age(claimed, now))
         OLDEST_OPEN_SECONDS.set(max(((now - one.oldest).total_seconds() for one in found), default=0.0))
         self._currencies |= {one.currency for one in found}
         for currency in self._currencies:  # those in doubt no longer are at nought, and not gone

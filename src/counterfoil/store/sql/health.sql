@@ -31,3 +31,8 @@ SELECT (SELECT count(*) FROM notices WHERE next_try_at IS NOT NULL) AS notices,
 -- When those of the events $3 of the account $1 and the mode $2 that we have were received.
 SELECT event_id, received_at FROM notices
  WHERE account = $1::text AND livemode = $2::boolean AND event_id = ANY($3::text[]);
+
+-- name: oldest_claim
+-- Since when the oldest claim on an attempt is held, of those payments whose time has come, or comes by $1. Takes no lock.
+SELECT min(a.last_sent_at) AS since FROM payments AS p JOIN attempts AS a ON a.payment_id = p.id
+ WHERE p.next_check_at <= $1::timestamptz AND a.claimed_by IS NOT NULL;
