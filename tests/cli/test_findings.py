@@ -97,15 +97,24 @@ def test_an_answer_in_another_version_is_a_failure() -> None:
 )
 def test_an_endpoint_without_a_version_has_the_accounts(own: str | None, default: str | None, level: str) -> None:
     """What that is shows in the account's latest event; where there is none, nothing is known to be wrong."""
-    (found,) = findings.of_endpoints([replace(ENDPOINT, api_version=own)], {"charge.failed"}, VERSION, default)
+    (found,) = findings.of_endpoints(
+        [replace(ENDPOINT, api_version=own)], {"charge.failed"}, VERSION, default, live=False
+    )
     assert found.level == level
+
+
+@pytest.mark.parametrize(("live", "levels_told"), [(False, [Level.OK]), (True, [Level.FAILURE])])
+def test_what_the_key_opens_is_of_our_mode(*, live: bool, levels_told: list[Level]) -> None:
+    """An endpoint of test mode, shown to an installation that is live, means that its key is the wrong one."""
+    found = findings.of_endpoints([ENDPOINT], set(), VERSION, None, live=live)
+    assert [one.level for one in found] == levels_told
 
 
 def test_an_upgrade_under_way_is_told_apart_from_a_double() -> None:
     """Two endpoints of one address are meant for a while, and the remedy is another."""
     second = replace(ENDPOINT, id="we_2", url=f"{ENDPOINT.url}/")
-    (double,) = findings.of_endpoints([ENDPOINT, second], set(), VERSION, None)
-    (under_way,) = findings.of_endpoints([ENDPOINT, replace(second, replaces="we_1")], set(), VERSION, None)
+    (double,) = findings.of_endpoints([ENDPOINT, second], set(), VERSION, None, live=False)
+    (under_way,) = findings.of_endpoints([ENDPOINT, replace(second, replaces="we_1")], set(), VERSION, None, live=False)
     assert [double.line, under_way.line] == [f"we_1 and we_2 have the same address, {ENDPOINT.url}"] * 2
     remedies = [one.remedy or "" for one in (double, under_way)]
     assert [("delete all but one" in one, "--finish" in one) for one in remedies] == [(True, False), (False, True)]

@@ -66,7 +66,8 @@ async def _of_stripe(
         endpoints, unlisted = await _endpoints(account, receiver or settings.public_url)
     if endpoints is not None:
         default_version = next((event.api_version for event in events or ()), None)
-        found += findings.of_endpoints(endpoints, notices.HANDLED_EVENTS, STRIPE_API_VERSION, default_version)
+        live, types = settings.mode is Mode.LIVE, notices.HANDLED_EVENTS
+        found += findings.of_endpoints(endpoints, types, STRIPE_API_VERSION, default_version, live=live)
     found += [*unlisted, *await _of_secrets(settings, receiver, endpoints or [], clock), *unread]
     return found, None if events is None else (events, greeting.clock or ours)
 

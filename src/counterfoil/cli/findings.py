@@ -116,8 +116,16 @@ def of_clock(whose: str, theirs: datetime | None, ours: datetime) -> list[Findin
     return [ok("clock", f"within {CLOCK_WARNS.total_seconds():.0f} s of {whose}")]
 
 
+def of_mode(endpoints: Sequence[Endpoint], *, live: bool) -> list[Finding]:
+    """Judge whether what our key opens is of the mode that we run in, by Stripe's own word."""
+    if all(one.livemode is live for one in endpoints):
+        return []
+    line = f"Stripe answers it for {'test' if live else 'live'} mode, and MODE is {'live' if live else 'test'}"
+    return [failure("key", line, "set STRIPE_KEY to a key of the mode that MODE names")]
+
+
 def of_endpoints(
-    endpoints: Sequence[Endpoint], types: Collection[str], version: str, default_version: str | None
+    endpoints: Sequence[Endpoint], types: Collection[str], version: str, default_version: str | None, *, live: bool
 ) -> list[Finding]:
     """Judge our endpoints at Stripe: ``types`` is what they must bring, ``default_version`` the account's own."""
     if not endpoints:
@@ -126,7 +134,8 @@ def of_endpoints(
             failure("endpoint", line, "make one with `counterfoil upgrade-webhook --url https://…/webhooks/stripe`")
         ]
     working = [one for one in endpoints if one.enabled]
-    found = [
+    found = of_mode(endpoints, live=live)
+    found += [
         failure(
             "endpoint",
             f"{one.id} ({one.url}) is disabled: Stripe delivers nothing there",
