@@ -155,9 +155,9 @@ async def another_stripe(here: Installation, ahead_seconds: int) -> AsyncIterato
     """A sandbox of its own whose endpoint is ours, where a payment was made before its clock went on."""
     ours = here.stage.sandbox_url
     url = here.stage.start_sandbox()
-    await here.at_stripe("POST", "/v1/payment_intents", PAID)
     form = {"url": f"{here.receiver}/webhooks/stripe", "enabled_events[]": "*", "api_version": "2024-06-20"}
     await here.at_stripe("POST", "/v1/webhook_endpoints", form)
+    await here.at_stripe("POST", "/v1/payment_intents", PAID)  # our receiver does not know this endpoint's secret
     async with httpx.AsyncClient(base_url=url, trust_env=False) as client:
         (await client.post("/_sandbox/clock", json={"advance_seconds": ahead_seconds})).raise_for_status()
     yield (), {"STRIPE_API_BASE": url}

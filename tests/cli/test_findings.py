@@ -128,8 +128,10 @@ def test_events_that_did_not_come_are_missed(had: set[str], level: str) -> None:
     """Where the latest is missing nothing comes; an earlier one was lost. The youngest are still on their way."""
     ages = {"evt_0": 0, "evt_2": 3, "evt_1": 60}
     events = [SeenEvent(name, "charge.failed", NOW - timedelta(minutes=age), VERSION, 0) for name, age in ages.items()]
-    (found,) = findings.of_events(events, dict.fromkeys(had, NOW), NOW)
+    (found,) = findings.of_events(events, dict.fromkeys(had, NOW), NOW, NOW - timedelta(minutes=60))
     assert (found.check, found.level) == ("events", level)
+    (later,) = findings.of_events(events, {}, NOW, NOW - timedelta(minutes=2))
+    assert later.level is Level.OK, "what happened before there was an endpoint could not come"
 
 
 @pytest.mark.parametrize("what", ["notices", "facts", "payments", "refunds"])

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -34,16 +35,23 @@ PING_TYPE: Final = "counterfoil.ping"
 """A type that Stripe has not: the worker reads such an event as one that changes no payment."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """Stripe's latest events, the time by its clock when it listed them, and since when it has an endpoint of ours."""
+
+    events: list[SeenEvent]
+    now: datetime
+    since: datetime | None
+
+
 async def examine(settings: Settings, receiver: str | None, clock: Clock) -> list[Finding]:
     """Return what all checks find. Whoever does not answer is a finding, and ends no other check."""
     found, events = await _of_stripe(settings, receiver, clock)
     return findings.of_open_files(open_files_from_process(None)) + found + await _of_database(settings, events, clock)
 
 
-async def _of_stripe(
-    settings: Settings, receiver: str | None, clock: Clock
-) -> tuple[list[Finding], tuple[list[SeenEvent], datetime] | None]:
-    """Return what was found at Stripe and at the receiver; the latest events there, and the time by Stripe's clock."""
+async def _of_stripe(settings: Settings, receiver: str | None, clock: Clock) -> tuple[list[Finding], _Listed | None]:
+    """Return what was found at Stripe and at the receiver, and the latest events there."""
     if settings.stripe_key is None:
         remedy = "run the doctor with the settings of the worker"
         nothing = findings.failure("key", "STRIPE_KEY is not set here", remedy)
@@ -69,7 +77,10 @@ async def _of_stripe(
         live, types = settings.mode is Mode.LIVE, notices.HANDLED_EVENTS
         found += findings.of_endpoints(endpoints, types, STRIPE_API_VERSION, default_version, live=live)
     found += [*unlisted, *await _of_secrets(settings, receiver, endpoints or [], clock), *unread]
-    return found, None if events is None else (events, greeting.clock or ours)
+    if events is None:
+        return found, None
+    since = min((one.created_at for one in endpoints or ()), default=None)
+    return found, _Listed(events, greeting.clock or ours, since)
 
 
 async def _latest(account: Account) -> tuple[list[SeenEvent] | None, list[Finding]]:
@@ -164,9 +175,7 @@ def _said(answer: httpx.Response) -> dict[str, Any]:
     return said if isinstance(said, dict) else {}
 
 
-async def _of_database(
-    settings: Settings, events: tuple[list[SeenEvent], datetime] | None, clock: Clock
-) -> list[Finding]:
+async def _of_database(settings: Settings, events: _Listed | None, clock: Clock) -> list[Finding]:
     url = settings.database_url
     if url is None:
         home = settings.counterfoil_home.absolute()
@@ -186,7 +195,7 @@ async def _of_database(
 
 
 async def _of_connection(
-    connection: "Connection", settings: Settings, events: tuple[list[SeenEvent], datetime] | None, clock: Clock
+    connection: "Connection", settings: Settings, listed: _Listed | None, clock: Clock
 ) -> list[Finding]:
     now = clock.now()
     server = await health.server(connection)
@@ -194,11 +203,10 @@ async def _of_connection(
     try:
         state = await partitions.readiness(connection, now.date())
         found += findings.of_schema(state.schema_version, migrate.latest(), state.partitions_ahead)
-        if events is not None:
-            latest, stripe_now = events
-            live = settings.mode is Mode.LIVE
-            had = await health.received(connection, [event.id for event in latest], livemode=live)
-            found += findings.of_events(latest, had, stripe_now)
+        if listed is not None:
+            names, live = [event.id for event in listed.events], settings.mode is Mode.LIVE
+            had = await health.received(connection, names, livemode=live)
+            found += findings.of_events(listed.events, had, listed.now, listed.since)
         found += findings.of_parked(await kept_notices.parked(connection), now)
         found += findings.of_work(await health.work(connection, now), now)
     except NOT_MIGRATED:

@@ -218,13 +218,22 @@ def of_open_files(names: Sequence[str]) -> list[Finding]:
     return [warning("settings", f"{name} names a file that everybody here may read", remedy) for name in names]
 
 
-def of_events(events: Sequence[SeenEvent], had: Mapping[str, datetime], now: datetime) -> list[Finding]:
-    """Judge whether Stripe's latest events have reached us; ``had`` says when those that did, ``now`` by its clock."""
-    ripe = [event for event in events if now - event.created_at > DELIVERED_WITHIN]
+def of_events(
+    events: Sequence[SeenEvent], had: Mapping[str, datetime], now: datetime, since: datetime | None
+) -> list[Finding]:
+    """Judge whether Stripe's latest events have reached us; ``had`` says when those that did, ``now`` by its clock.
+
+    What happened before ``since``, when there was no endpoint of ours yet, could not.
+    """
+    ripe = [
+        event
+        for event in events
+        if now - event.created_at > DELIVERED_WITHIN and (since is None or event.created_at >= since)
+    ]
     missing = [event for event in ripe if event.id not in had]
     if missing:
         line = f"{len(missing)} of Stripe's {len(ripe)} latest events never came, the last {missing[0].id}"
-        remedy = "see at Stripe what the deliveries to our endpoint were answered, and send them again from there"
+        remedy = "see at Stripe what our endpoint answered; `counterfoil catch-up` finds what never came"
         judge = failure if missing[0] is ripe[0] else warning
         return [judge("events", f"{line} of {missing[0].created_at:%Y-%m-%d %H:%M} UTC", remedy)]
     if not had:

@@ -74,7 +74,7 @@ async def work(connection: Connection, now: datetime) -> Work:
 
 
 async def received(connection: Connection, event_ids: Collection[str], *, livemode: bool) -> dict[str, datetime]:
-    """Return when those of our own account's events were received that we have."""
+    """Return when those of our own account's events were received that were delivered, and not found by catching up."""
     rows = await connection.fetch(_SQL.received, "", livemode, list(event_ids))
     return {row["event_id"]: row["received_at"] for row in rows}
 

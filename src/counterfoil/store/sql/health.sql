@@ -28,9 +28,9 @@ SELECT (SELECT count(*) FROM notices WHERE next_try_at IS NOT NULL) AS notices,
        (SELECT count(*) FROM effects WHERE state = 'parked') AS parked;
 
 -- name: received
--- When those of the events $3 of the account $1 and the mode $2 that we have were received.
+-- When those of the events $3 of the account $1 and the mode $2 that were delivered to us were received.
 SELECT event_id, received_at FROM notices
- WHERE account = $1::text AND livemode = $2::boolean AND event_id = ANY($3::text[]);
+ WHERE account = $1::text AND livemode = $2::boolean AND event_id = ANY($3::text[]) AND deliveries > 0;
 
 -- name: oldest_claim
 -- Since when the oldest claim on an attempt is held, of those payments whose time has come, or comes by $1. Takes no lock.
