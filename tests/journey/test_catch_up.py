@@ -117,7 +117,7 @@ def receiver(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.usefixtures("receiver")
-async def test_after_an_outage_of_the_receiver_every_payment_ends_right(shop: Shop) -> None:
+async def test_pitfall_12_after_an_outage_of_the_receiver_every_payment_ends_right(shop: Shop) -> None:
     """Customers approved while nobody listened: what Stripe made is found, and read like a delivery."""
     payments = await challenged(shop, 1, 2, 3)
     for payment in payments:
@@ -134,7 +134,7 @@ async def test_after_an_outage_of_the_receiver_every_payment_ends_right(shop: Sh
     assert {deliveries for _, deliveries in await kept(shop)} == {0}
 
 
-async def test_the_report_holds_what_is_listed_against_what_is_here(
+async def test_pitfall_26_the_report_holds_what_is_listed_against_what_is_here(
     shop: Shop, sandbox: Sandbox, foreign: Foreign
 ) -> None:
     """One payment's events came by webhook, another's did not, and a third is somebody else's: one was missing."""
@@ -182,7 +182,7 @@ def halves(looked: Looked | None) -> bool:
 
 
 @pytest.mark.usefixtures("receiver")
-async def test_who_comes_after_a_kill_between_pages_goes_on_there(shop: Shop, sandbox: Sandbox) -> None:
+async def test_pitfall_26_who_comes_after_a_kill_between_pages_goes_on_there(shop: Shop, sandbox: Sandbox) -> None:
     """Pages of a hundred: the place is on record with what each brought, so nothing is listed or counted twice."""
     await challenged(shop, 1)
     (thing,) = sandbox.account().payment_intents

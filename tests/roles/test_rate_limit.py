@@ -41,7 +41,9 @@ async def start_hinting_receiver(http: httpx.AsyncClient, stage: Stage) -> None:
     stage.start("webhook-receiver", PORT=port, STRIPE_WEBHOOK_SECRETS=endpoint.json()["secret"])
 
 
-async def test_a_burst_of_notices_never_turns_into_refused_charges(stage: Stage, http: httpx.AsyncClient) -> None:
+async def test_pitfall_11_a_burst_of_notices_never_turns_into_refused_charges(
+    stage: Stage, http: httpx.AsyncClient
+) -> None:
     """Sixty hints want sixty look-ups at once while charges go on: nothing is refused, and all of them are made."""
     stage.start_sandbox("--rate-limit", LIMIT)
     await start_hinting_receiver(http, stage)
