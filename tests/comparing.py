@@ -12,12 +12,14 @@ from counterfoil.domain.comparing import Resource, Standing, TheirPayment, Their
 from counterfoil.domain.money import Money
 from counterfoil.domain.states import AttemptHappening
 from counterfoil.domain.verdict import Cause, Source, Verdict
-from counterfoil.journey import compare, learn, reconcile
+from counterfoil.journey import compare, learn
 from counterfoil.processors.port import Books, Page
+from counterfoil.roles.worker.comparisons import remedy
+from counterfoil.roles.world import World
 from counterfoil.store import reconciliations
 from counterfoil.store.reconciliations import DifferenceView, ReconciliationView, Wanted
 
-ROUNDS = 200
+ROUNDS = 700
 """More than any comparison of these tests takes."""
 
 PAGE = 100
@@ -45,8 +47,7 @@ class Auditor:
             return False
         read = await compare.read(shop.pool, books or shop.stripe.books, turn, shop.clock.now())
         recorded = await compare.record(shop.pool, shop.ids, read, shop.clock.now())
-        if recorded.heard:
-            await reconcile.record(shop.pool, shop.ids, recorded.heard, shop.clock.now())
+        await remedy(World(shop.pool, shop.clock, shop.ids), shop.stripe, recorded.told)
         return True
 
     async def run(self, reconciliation_id: UUID, books: Books | None = None) -> ReconciliationView:

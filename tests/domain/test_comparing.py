@@ -146,14 +146,14 @@ def test_a_refund_under_way_may_be_counted_already_or_not_yet() -> None:
 
 
 def test_what_they_have_and_we_do_not() -> None:
-    """A payment is a person's; a refund is counted again, a dispute and a fee are asked for."""
+    """A payment is a person's; a refund is counted again, a dispute asked for, a fee taken down."""
     refund = TheirRefund("re_1", PRICE, RefundHappening.PROCESSED, "pi_1", "ch_1", NOW)
     dispute = Dispute("dp_1", DisputeStatus.OPENED, PRICE, "ch_1", NOW)
     missing = Disagreement.OURS_MISSING
     assert said(compare_payment(None, intent(AttemptHappening.CAPTURED))) == [(Subject.PAYMENT, missing, Remedy.PERSON)]
     assert said(compare_refund(None, refund, ID)) == [(Subject.REFUND, missing, Remedy.RECOUNT)]
     assert compare_refund(None, replace(refund, outcome=RefundHappening.FAILED), ID) == []
-    assert said(compare_dispute(None, dispute, ID)) == [(Subject.DISPUTE, missing, Remedy.LEARN)]
+    assert said(compare_dispute(None, dispute, ID)) == [(Subject.DISPUTE, missing, Remedy.ASK)]
     assert said(compare_payment(replace(PAID, fee=None), charge())) == [(Subject.FEE, missing, Remedy.LEARN)]
 
 
@@ -183,7 +183,7 @@ def test_a_dispute_is_compared_with_its_money() -> None:
         (replace(dispute, status=DisputeStatus.LOST), Disagreement.STATE),
         (replace(dispute, money=Money(1, "EUR")), Disagreement.AMOUNT),
     ):
-        assert said(compare_dispute(dispute, changed, ID)) == [(Subject.DISPUTE, expected, Remedy.LEARN)]
+        assert said(compare_dispute(dispute, changed, ID)) == [(Subject.DISPUTE, expected, Remedy.ASK)]
 
 
 def test_a_difference_is_compared_again_until_it_is_left() -> None:

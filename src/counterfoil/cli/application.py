@@ -27,6 +27,7 @@ from counterfoil.cli import (
     payments,
     reconcile,
     refunds,
+    restore,
     reviews,
     roles,
     settings,
@@ -78,6 +79,7 @@ app.command("tour")(tour.tour)
 app.command("up")(up.up)
 app.command("run")(roles.run)
 app.command("migrate")(migrating.migrate)
+app.add_typer(restore.restore, name="restore")
 app.add_typer(customers.customer, name="customer")
 app.add_typer(tokens.token, name="token")
 app.add_typer(topics.topics, name="topics")

@@ -13,8 +13,10 @@ from typing import Final, TypeAlias
 from uuid import UUID
 
 from counterfoil.domain.money import Money
+from counterfoil.domain.order import Order
 from counterfoil.domain.payment import UNHEARD, Attempt, Dispute, Payment, Refund, RefundState
 from counterfoil.domain.refunding import RefundHappening
+from counterfoil.domain.request import Request
 from counterfoil.domain.states import FINAL, MOVED_MONEY, AttemptHappening, AttemptState, PaymentState
 from counterfoil.domain.verdict import Verdict
 
@@ -96,7 +98,9 @@ class Remedy(StrEnum):
 
     HEAR = "hear"  # the payment hears what the processor says of it
     RECOUNT = "recount"  # the refunds of its charge are counted again
-    LEARN = "learn"  # its fee and its disputes are asked for
+    LEARN = "learn"  # its fee is taken down
+    ASK = "ask"  # its disputes are asked for
+    ADOPT = "adopt"  # it is brought back, for the database has forgotten it
     PERSON = "person"  # nobody but a person can
 
 
@@ -105,11 +109,22 @@ About: TypeAlias = tuple[Subject, Resource, str]
 
 
 @dataclass(frozen=True, slots=True)
+class Memory:
+    """What the processor remembers of the order that a payment was asked for by, and of the request for it.
+
+    That is not all that the order said, and of the request only its key and its kind.
+    """
+
+    order: Order
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
 class TheirPayment:
     """An intent or a charge that bears our metadata, as the processor has it.
 
     ``name`` is the processor's. ``given_back``, ``fee`` and ``disputed`` are None where this kind of thing does not
-    tell them; what was only let go of a hold is not given back.
+    tell them; what was only let go of a hold is not given back. ``memory`` is there where this is all of a payment.
     """
 
     resource: Resource
@@ -121,6 +136,7 @@ class TheirPayment:
     given_back: int | None = None
     fee: Money | None = None
     disputed: bool | None = None
+    memory: Memory | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +196,8 @@ class Ledger:
     """Our side of some of the processor's things, by its names for them.
 
     ``owners`` says which payment a thing is about; where it only claims one, that need not be in ``payments``.
-    ``in_hand`` are the payments for whose answer somebody waits right now.
+    ``in_hand`` are the payments for whose answer somebody waits right now. ``restored`` says that the ledger was put
+    back to an earlier moment and has not caught up: then what is not in it may be forgotten.
     """
 
     owners: Mapping[str, UUID]
@@ -188,6 +205,7 @@ class Ledger:
     in_hand: frozenset[UUID]
     refunds: Mapping[str, Refund]
     disputes: Mapping[str, Dispute]
+    restored: bool = False
 
 
 def compare(theirs: Theirs, ledger: Ledger) -> list[Difference] | None:
@@ -196,19 +214,20 @@ def compare(theirs: Theirs, ledger: Ledger) -> list[Difference] | None:
     if owner is None:
         return None
     if isinstance(theirs, TheirPayment):
-        return compare_payment(ledger.payments.get(owner), theirs)
+        return compare_payment(ledger.payments.get(owner), theirs, restored=ledger.restored)
     if isinstance(theirs, TheirRefund):
         return compare_refund(ledger.refunds.get(theirs.name), theirs, owner)
     return compare_dispute(ledger.disputes.get(theirs.name), theirs.dispute, owner)
 
 
-def compare_payment(ours: Payment | None, theirs: TheirPayment) -> list[Difference]:
+def compare_payment(ours: Payment | None, theirs: TheirPayment, *, restored: bool = False) -> list[Difference]:
     """Return in what a payment of ours differs from the intent or the charge that bears its id; one for each subject.
 
     What was let go, or refused, and stands beside the one that counts is no difference: only money is never nobody's.
     """
     if ours is None:
-        return [_of(theirs, Disagreement.OURS_MISSING, None, _standing(theirs.verdict), Remedy.PERSON)]
+        remedy = Remedy.ADOPT if restored and theirs.memory is not None else Remedy.PERSON
+        return [_of(theirs, Disagreement.OURS_MISSING, None, _standing(theirs.verdict), remedy)]
     if theirs.resource is Resource.INTENT:
         return _compare_intent(ours, theirs)
     return _compare_charge(ours, theirs)
@@ -251,7 +270,7 @@ def compare_dispute(ours: Dispute | None, theirs: Dispute, payment_id: UUID) -> 
         verdict = Disagreement.AMOUNT
     else:
         verdict = Disagreement.STATE
-    remedy = Remedy.LEARN
+    remedy = Remedy.ASK
     return [Difference(Subject.DISPUTE, verdict, Resource.DISPUTE, theirs.id, payment_id, had, said, remedy)]
 
 
@@ -411,7 +430,9 @@ DONE: Final[Mapping[Remedy, str]] = MappingProxyType(
     {
         Remedy.HEAR: "the payment was told what the processor says of it",
         Remedy.RECOUNT: "the refunds of its charge were counted again",
-        Remedy.LEARN: "its fee and its disputes were asked for",
+        Remedy.LEARN: "its fee was taken down",
+        Remedy.ASK: "its disputes were asked for",
+        Remedy.ADOPT: "the payment was brought back",
         Remedy.PERSON: "it was compared again",
     }
 )
@@ -420,7 +441,7 @@ DONE: Final[Mapping[Remedy, str]] = MappingProxyType(
 TO_DO: Final[Mapping[tuple[Subject, Disagreement], str]] = MappingProxyType(
     {
         (Subject.PAYMENT, Disagreement.OURS_MISSING): "no payment here accounts for it: find out who asked for it, and "
-        "give it back at the processor if nobody did",
+        "give it back at the processor if nobody did; where this database was restored, see the page on that",
         (
             Subject.PAYMENT,
             Disagreement.THEIRS_MISSING,

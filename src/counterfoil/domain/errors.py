@@ -14,10 +14,12 @@
     │   ├── NotParked               an effect that nobody has to decide on
     │   ├── NotReplayable           a notice that cannot be read once more
     │   ├── NotLeft                 a difference that is no person's to settle
+    │   ├── NotCleared              a restored database that has not caught up with the processor yet
     │   └── NotFound                nothing of that id
     ├── Retry                   nobody's fault: ask again, the same words, after `retry_after_seconds`
     │   ├── InProgress              the same key is being worked on now
     │   ├── Unavailable             something we need does not answer
+    │   ├── LookUpOnly              nothing is sent until a restored database has caught up
     │   └── RateLimited             too much at once, from this customer or altogether
     └── Stop                    ours to mend: a person has to act before anything can go on
         └── Misconfigured           a setting is missing, wrong or unknown
@@ -151,6 +153,10 @@ class NotLeft(Refused):
         self.state = state
 
 
+class NotCleared(Refused):
+    """A restored database has not caught up with the processor: do what the sentence says, then ask again."""
+
+
 class NotFound(Refused):
     """Nothing of that id, or nothing that the caller may see. `what` is a noun: payment, order, refund."""
 
@@ -183,6 +189,14 @@ class Unavailable(Retry):
     def __init__(self, dependency: str, *, retry_after_seconds: int = 1) -> None:
         super().__init__(f"the {dependency} does not answer", retry_after_seconds=retry_after_seconds)
         self.dependency = dependency
+
+
+class LookUpOnly(Retry):
+    """The database was put back to an earlier moment: nothing new is taken in or sent until it has caught up."""
+
+    def __init__(self) -> None:
+        sentence = "the database was restored, and nothing is sent until it has caught up with the processor"
+        super().__init__(sentence, retry_after_seconds=60)
 
 
 class RateLimited(Retry):

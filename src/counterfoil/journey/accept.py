@@ -12,6 +12,7 @@ from counterfoil.domain.errors import (
     CounterfoilError,
     IdempotencyKeyReused,
     InProgress,
+    LookUpOnly,
     OrderHasPayment,
     RateLimited,
     Unavailable,
@@ -24,7 +25,7 @@ from counterfoil.domain.screening import NO_SCREENING, Foreknown, Screening
 from counterfoil.domain.states import AttemptState
 from counterfoil.runtime.ids import Ids
 from counterfoil.runtime.retry import again_on
-from counterfoil.store import cancellations, payments, screening
+from counterfoil.store import cancellations, payments, restores, screening
 from counterfoil.store.payment_rows import Arrival, Claim, Held
 from counterfoil.store.payments import Known
 from counterfoil.store.pool import RIVALRY, Connection, Pool, unavailable_when_down
@@ -120,6 +121,9 @@ async def _accept(connection: Connection, ids: Ids, wishes: Sequence[Wish], now:
     Two that accept in the same moment may each let a customer's last attempt through: it is a limit, not an account. A
     payment whose order was cancelled before ends at once, and is nobody's to send.
     """
+    if await restores.current(connection) is not None:
+        known = await payments.known_events(connection, [wish.order.event_id for wish in wishes])
+        return {wish.payment_id: LookUpOnly() for wish in wishes if wish.order.event_id not in known}
     late = await screening.too_many(connection, [(one.payment_id, one.order) for one in wishes], now)
     screened = [wish.payment_id for wish in wishes if wish.screening.mode is not ScreeningMode.NONE]
     unwanted = await cancellations.of_orders(connection, {wish.order.order_id for wish in wishes})
@@ -180,7 +184,9 @@ async def _explain(connection: Connection, wishes: Sequence[Wish], now: datetime
 
 def _repeated(order: Order, before: Known, held: Held, now: datetime) -> Repeated | CounterfoilError:
     """Return what an order is told whose event already has a payment."""
-    if before.fingerprint != order.fingerprint():
+    # Of one that was brought back from the processor no more is known than this.
+    same = not before.fingerprint and (order.order_id, order.money) == (held.payment.order_id, held.payment.money)
+    if not same and before.fingerprint != order.fingerprint():
         return IdempotencyKeyReused()
     return InProgress() if _is_in_hand(held, now) else Repeated(held.payment)
 

@@ -18,7 +18,7 @@ from counterfoil.domain.verdict import Verdict
 from counterfoil.journey import operating
 from counterfoil.journey.operating import Asked, Claimed, Heard, Intended, Manner
 from counterfoil.runtime.ids import Ids
-from counterfoil.store import operations, payments
+from counterfoil.store import operations, payments, restores
 from counterfoil.store.operations import Kind
 from counterfoil.store.payments import Claimant
 from counterfoil.store.pool import Pool, unavailable_when_down
@@ -55,9 +55,11 @@ async def ask(pool: Pool, ids: Ids, request: CapturingRequest, wanted: Wanted, n
         NotFound: there is no such payment.
         WrongState: it is in no state for this.
         AmountRefused: this much cannot be taken of it.
+        LookUpOnly: the database was restored, and has not caught up.
         Unavailable: the store does not answer; nothing was asked for.
     """
     async with unavailable_when_down(), pool.acquire() as connection, connection.transaction():
+        await restores.refuse_to_send(connection)
         held = (await payments.lock(connection, [wanted.payment_id])).get(wanted.payment_id)
         if held is None:
             raise NotFound("payment")

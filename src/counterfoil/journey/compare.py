@@ -4,15 +4,14 @@ First all that the processor lists of a time is held against ours; then what of 
 by name; then what differed is compared again, for what moves is not the same on both sides at every moment. What a page
 holds is all that is ever in memory, and where it ended is on record, so that any worker goes on there.
 
-Nothing is moved here. What a payment has to hear is handed to whoever runs this, for `reconcile`; refunds and late
-facts are made due for `recount` and `learn`.
+Nothing is moved here. What is to be heard, learned or brought back is handed to whoever runs this, for `reconcile`,
+`learn` and `adopt`; what has to be asked for is made due, for `recount` and `learn`.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
-from uuid import UUID
 
 from counterfoil.domain import comparing
 from counterfoil.domain.comparing import (
@@ -27,7 +26,6 @@ from counterfoil.domain.comparing import (
     Theirs,
 )
 from counterfoil.domain.schedule import CLAIM
-from counterfoil.domain.verdict import Verdict
 from counterfoil.processors.port import Books, Page
 from counterfoil.runtime.alarms import alarm
 from counterfoil.runtime.ids import Ids
@@ -39,9 +37,6 @@ from counterfoil.store.reconciliations import Finding, Progress, Suspicion, Turn
 
 MOST_BY_NAME: Final = 20
 """Things that are asked for by name before any of them is recorded: each is a call, and a claim must outlast them."""
-
-MOST_FORGOTTEN: Final = 10_000
-"""Rows that are deleted in one statement once a comparison is over: some tens of milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +55,9 @@ class Read:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What came of a turn: what payments are to hear, and whether the comparison is over."""
+    """What came of a turn: what is to be done about which things of the processor's, and whether it is all over."""
 
-    heard: tuple[tuple[UUID, Verdict], ...] = ()
+    told: tuple[tuple[Remedy, TheirPayment], ...] = ()
     finished: bool = False
 
 
@@ -134,9 +129,9 @@ async def _record(pool: Pool, ids: Ids, read: Read, now: datetime) -> Recorded:
             progress = replace(progress, compared=await reconciliations.mark(connection, turn, seen))
         progress = replace(progress, foreign=read.page.foreign + compared.count(None))
         await reconciliations.move_on(connection, turn, progress)
-    telling = {one.reference for one in differing if one.remedy is Remedy.HEAR and one.payment_id not in ours.in_hand}
-    said = (one for one in shown if isinstance(one, TheirPayment) and one.name in telling)
-    return Recorded(tuple((one.payment_id, one.verdict) for one in said), progress.finished_at is not None)
+    named = {one.name: one for one in shown if isinstance(one, TheirPayment) and one.payment_id not in ours.in_hand}
+    told = tuple((one.remedy, named[one.reference]) for one in differing if one.reference in named)
+    return Recorded(told, progress.finished_at is not None)
 
 
 async def _by_name(books: Books, unseen: Iterable[Unseen]) -> tuple[list[Theirs], list[tuple[Unseen, Resource]]]:
@@ -172,7 +167,7 @@ def _judged(suspicion: Suspicion, found: Mapping[About, Difference], there: Coll
 async def _remedy(connection: Connection, differing: Sequence[Difference], now: datetime) -> None:
     """Make due what the other steps do about differences anyhow."""
     recount = {one.payment_id for one in differing if one.remedy is Remedy.RECOUNT and one.payment_id is not None}
-    learn = {one.payment_id for one in differing if one.remedy is Remedy.LEARN and one.payment_id is not None}
+    learn = {one.payment_id for one in differing if one.remedy is Remedy.ASK and one.payment_id is not None}
     if recount or learn:
         await payments.lock(connection, recount | learn)
         await refunds.look_soon(connection, recount, now)
@@ -186,7 +181,7 @@ async def _progress(connection: Connection, read: Read, now: datetime) -> Progre
         next_at = await reconciliations.next_try(connection, turn)
         if next_at is not None:
             return Progress(Stage.AGAIN, max(next_at, now))
-        if await reconciliations.forget(connection, turn, MOST_FORGOTTEN) == MOST_FORGOTTEN:
+        if await reconciliations.forget(connection, turn):
             return Progress(Stage.AGAIN, now)
         return Progress(Stage.FINISHED, now, finished_at=now)
     if turn.stage is Stage.OURS and len(read.unseen) == MOST_BY_NAME:

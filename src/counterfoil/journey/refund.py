@@ -20,7 +20,7 @@ from counterfoil.runtime.clock import Clock
 from counterfoil.runtime.ids import Ids
 from counterfoil.runtime.metrics import PROCESSOR_CALLS
 from counterfoil.runtime.retry import again_on
-from counterfoil.store import payments, refunds
+from counterfoil.store import payments, refunds, restores
 from counterfoil.store.payment_rows import Claim
 from counterfoil.store.payments import Claimant
 from counterfoil.store.pool import RIVALRY, Pool, unavailable_when_down
@@ -69,11 +69,13 @@ async def ask(pool: Pool, ids: Ids, wish: Wish, now: datetime) -> Asked:
         IdempotencyKeyReused: the key was spent on another wish for this payment.
         WrongState: the payment has no money to give back, or not yet.
         AmountRefused: not so much is left, or it is in another currency.
+        LookUpOnly: the database was restored, and has not caught up.
         Unavailable: the store does not answer; nothing was reserved.
     """
 
     async def work() -> Asked:
         async with pool.acquire() as connection, connection.transaction():
+            await restores.refuse_to_send(connection)
             held = (await payments.lock(connection, [wish.payment_id])).get(wish.payment_id)
             if held is None:
                 raise NotFound("payment")

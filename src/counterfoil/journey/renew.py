@@ -15,7 +15,7 @@ from counterfoil.domain.request import Request
 from counterfoil.domain.schedule import CLAIM, MOST_NUMBERED
 from counterfoil.domain.states import PaymentState
 from counterfoil.runtime.ids import Ids
-from counterfoil.store import payments, screening
+from counterfoil.store import payments, restores, screening
 from counterfoil.store.payment_rows import Claim
 from counterfoil.store.payments import Further
 from counterfoil.store.pool import Pool, unavailable_when_down
@@ -75,6 +75,7 @@ async def run(pool: Pool, ids: Ids, renewal: Renewal, now: datetime) -> Renewed:
         RateLimited: its customer has tried too often within the hour.
         OrderHasPayment: the order is being paid by another payment by now.
         InProgress: it changed in this moment in a way that the request does not know of; a new request may go.
+        LookUpOnly: the database was restored, and has not caught up.
         Unavailable: the store does not answer; nothing was added.
     """
     order_id, payment_id = renewal.payment.order_id, renewal.payment.id
@@ -82,6 +83,7 @@ async def run(pool: Pool, ids: Ids, renewal: Renewal, now: datetime) -> Renewed:
     async with unavailable_when_down(), pool.acquire() as connection:
         try:
             async with connection.transaction():
+                await restores.refuse_to_send(connection)
                 payment = (await payments.lock(connection, [payment_id]))[payment_id].payment
                 _demand_renewable(payment)
                 if len(payment.attempts) != len(renewal.payment.attempts):

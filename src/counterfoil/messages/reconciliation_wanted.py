@@ -16,13 +16,14 @@ class ReconciliationWanted(BaseModel):
 
     since: AwareDatetime | None = None
 
-    def begin(self, now: datetime) -> datetime:
-        """Return since when.
+    def begin(self, now: datetime, restored_since: datetime | None) -> datetime:
+        """Return since when; without a wish, at least from where a restored database has to catch up, if one does.
 
         Raises:
             InvalidRequest: that is still ahead.
         """
-        since = self.since or now - USUAL_TIME
+        usual = now - USUAL_TIME
+        since = self.since or min(usual, restored_since or usual)
         if since >= now:
             raise InvalidRequest("since", "must be in the past")
         return since

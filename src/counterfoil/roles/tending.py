@@ -10,7 +10,7 @@ import structlog
 from counterfoil.domain.errors import Misconfigured, Unavailable
 from counterfoil.roles.probes import Check
 from counterfoil.roles.world import World
-from counterfoil.store import migrate, partitions
+from counterfoil.store import migrate, partitions, restores
 from counterfoil.store.pool import NOT_MIGRATED, demand_promises, unavailable_when_down
 
 TEND_SECONDS: Final = 3600.0
@@ -45,6 +45,25 @@ def database_check(world: World) -> Check:
             raise Misconfigured("DATABASE_URL", "names a database without partitions for tomorrow's notices")
 
     return Check("database", run)
+
+
+def restore_check(world: World, *, needed: bool) -> Check:
+    """Return the check that no restored database is catching up: while one is, nothing is sent.
+
+    A worker cannot do its work then; a gateway is still asked how far it is, so that it must be reached.
+    """
+
+    async def run() -> None:
+        async with unavailable_when_down():
+            restore = await restores.current(world.pool)
+        if restore is not None:
+            raise Misconfigured(
+                "DATABASE_URL",
+                f"names a database that was restored ({restore.reason}); nothing is sent since "
+                f"{restore.began_at:%Y-%m-%d %H:%M:%S} UTC, until `counterfoil restore finish`",
+            )
+
+    return Check("restore", run, needed)
 
 
 async def tend(world: World) -> None:

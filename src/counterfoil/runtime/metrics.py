@@ -188,3 +188,8 @@ RECONCILIATION_AGE_SECONDS: Final = Gauge(
     "How long ago the reconciliation that finished last was asked for.",
     registry=REGISTRY,
 )
+LOOK_UP_ONLY: Final = Gauge(
+    "counterfoil_look_up_only",
+    "Whether nothing is sent because the database was restored and has not caught up yet.",
+    registry=REGISTRY,
+)

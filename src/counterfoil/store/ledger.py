@@ -8,7 +8,7 @@ from uuid import UUID
 from counterfoil.domain.comparing import Ledger, TheirDispute, TheirPayment, TheirRefund, Theirs
 from counterfoil.domain.money import Money
 from counterfoil.domain.payment import Refund, RefundState
-from counterfoil.store import disputes, payments, queries
+from counterfoil.store import disputes, payments, queries, restores
 from counterfoil.store.payment_rows import Held
 from counterfoil.store.pool import Connection
 
@@ -31,6 +31,7 @@ async def read(connection: Connection, shown: Sequence[Theirs], now: datetime) -
         in_hand=frozenset(payment_id for payment_id, one in held.items() if _is_in_hand(one, now)),
         refunds=await _refunds(connection, theirs) if theirs else {},
         disputes={one.id: one for found in known.values() for one in found},
+        restored=await restores.current(connection) is not None,
     )
 
 

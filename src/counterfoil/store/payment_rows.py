@@ -38,13 +38,18 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A payment about to be: what was asked for, how it stands, the request to send, and who is about to send it."""
+    """A payment about to be: what was asked for, how it stands, the request to send, and who is about to send it.
+
+    One with ``adopted_at`` was asked for before, is forgotten, and is brought back then.
+    """
 
     order: Order
     advance: Advance
     request: Request
     livemode: bool
     claim: Claim | None
+    owns_order: bool = True
+    adopted_at: datetime | None = None
 
     @property
     def id(self) -> UUID:
@@ -172,7 +177,7 @@ def arrival_row(arrival: Arrival, ids: Ids) -> tuple[Any, ...]:
         order.locale,
         json.dumps([asdict(item) for item in order.items]),
         json.dumps(dict(order.metadata)),
-        order.fingerprint(),
+        order.fingerprint() if arrival.adopted_at is None else b"",  # no more is known of it than what there is
         arrival.livemode,
         payment.created_at,
         payment.state.value,
@@ -187,6 +192,8 @@ def arrival_row(arrival: Arrival, ids: Ids) -> tuple[Any, ...]:
         payment.stored_method,
         payment.screening_mode.value,
         payment.decide_by,
+        arrival.owns_order,
+        arrival.adopted_at,
     )
 
 

@@ -24,6 +24,9 @@ from counterfoil.store.pool import Connection, Pool, Row
 
 _SQL: Final = queries.load("reconciliations")
 
+MOST_FORGOTTEN: Final = 10_000
+"""Rows that are deleted in one statement once a comparison is over: some tens of milliseconds."""
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -229,9 +232,9 @@ async def compared(connection: Connection, findings: Sequence[Finding]) -> None:
     await connection.execute(_SQL.compared, *columns(rows, 8))
 
 
-async def forget(connection: Connection, turn: Turn, most: int) -> int:
-    """Forget up to ``most`` of the payments that a comparison has seen; return how many."""
-    return len(await connection.fetch(_SQL.forget, turn.id, most))
+async def forget(connection: Connection, turn: Turn) -> bool:
+    """Forget MOST_FORGOTTEN of the payments that a comparison has seen; return whether there may be more."""
+    return len(await connection.fetch(_SQL.forget, turn.id, MOST_FORGOTTEN)) == MOST_FORGOTTEN
 
 
 async def views(connection: Pool, behind: UUID | None, most: int) -> list[ReconciliationView]:

@@ -63,6 +63,7 @@ CREATE TABLE payments (
     learn_tries            integer     NOT NULL DEFAULT 0,
     refunds_due_at         timestamptz,            -- when its charge's refunds are to be asked for; NULL while nothing hints
     cancel_refund_id       uuid,                   -- what the refund of a success after its order's cancellation will be called
+    adopted_at             timestamptz,            -- when it was brought back from the processor, which knows less of it than its order
 
     CONSTRAINT payments_amount_is_positive CHECK (amount > 0),
     CONSTRAINT payments_currency_is_iso CHECK (currency ~ '^[A-Z]{3}$'),
@@ -598,13 +599,30 @@ CREATE TABLE differences (
     CONSTRAINT differences_subject_is_known CHECK (subject IN ('payment', 'refund', 'dispute', 'fee')),
     CONSTRAINT differences_verdict_is_known CHECK (verdict IN ('ours_missing', 'theirs_missing', 'amount', 'state')),
     CONSTRAINT differences_resource_is_known CHECK (resource IN ('intent', 'charge', 'refund', 'dispute')),
-    CONSTRAINT differences_remedy_is_known CHECK (remedy IN ('hear', 'recount', 'learn', 'person')),
+    CONSTRAINT differences_remedy_is_known CHECK (remedy IN ('hear', 'recount', 'learn', 'ask', 'adopt', 'person')),
     CONSTRAINT differences_state_is_known CHECK (state IN ('suspected', 'settled', 'left', 'acknowledged')),
     CONSTRAINT differences_suspected_has_next_try CHECK ((next_try_at IS NOT NULL) = (state = 'suspected'))
 );
 
 CREATE UNIQUE INDEX differences_one_per_thing ON differences (reconciliation_id, subject, resource, reference);
 CREATE INDEX differences_due ON differences (reconciliation_id, next_try_at) WHERE next_try_at IS NOT NULL;
+
+
+-- ── Restores ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+-- A database that was put back to an earlier moment has forgotten what it has sent since. While one of these is not finished,
+-- nothing is sent and no new order is taken; the processor is only asked. `known_until` is what it was put back to, at the
+-- earliest.
+
+CREATE TABLE restores (
+    id          uuid        PRIMARY KEY,
+    reason      text        NOT NULL,
+    began_at    timestamptz NOT NULL,
+    known_until timestamptz NOT NULL,
+    finished_at timestamptz,
+    cleared_by  uuid        REFERENCES reconciliations (id)  -- the comparison after which nothing was left
+);
+
+CREATE UNIQUE INDEX restores_one_at_a_time ON restores ((true)) WHERE finished_at IS NULL;
 
 
 -- ── Customers ──────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -12,12 +12,14 @@ from uuid import UUID
 
 import stripe
 
-from counterfoil.domain.comparing import Resource, TheirDispute, TheirPayment, TheirRefund, Theirs
+from counterfoil.domain.comparing import Memory, Resource, TheirDispute, TheirPayment, TheirRefund, Theirs
 from counterfoil.domain.errors import InvalidRequest
 from counterfoil.domain.money import Money
+from counterfoil.domain.order import Order
+from counterfoil.domain.payment import CaptureMethod
 from counterfoil.domain.verdict import Cause, Source, Verdict
 from counterfoil.processors.port import Page, Priority, Untold
-from counterfoil.processors.stripe import aftermath, charges, notices, refunds, verdicts
+from counterfoil.processors.stripe import aftermath, charges, notices, refunds, requests, verdicts
 from counterfoil.processors.stripe.transport import Turns
 
 PAGE: Final = 100
@@ -149,8 +151,15 @@ def _intent(intent: Mapping[str, Any], cause: Cause) -> TheirPayment | None:
     payment_id = notices.payment_id_of(intent)
     if payment_id is None:
         return None
-    verdict = verdicts.of_intent(intent, cause)
-    return TheirPayment(Resource.INTENT, intent["id"], payment_id, _money(intent), verdict, _made(intent))
+    return TheirPayment(
+        Resource.INTENT,
+        intent["id"],
+        payment_id,
+        _money(intent),
+        verdicts.of_intent(intent, cause),
+        _made(intent),
+        memory=_memory(intent, intent.get("capture_method")),
+    )
 
 
 def _charge(charge: Mapping[str, Any], cause: Cause) -> TheirPayment | None:
@@ -168,7 +177,32 @@ def _charge(charge: Mapping[str, Any], cause: Cause) -> TheirPayment | None:
         given_back=max(0, int(charge["amount_refunded"]) - not_taken),
         fee=aftermath.fee_of(charge),
         disputed=bool(charge["disputed"]),
+        memory=None if charge.get("payment_intent") else _memory(charge, None if charge["captured"] else "manual"),
     )
+
+
+def _memory(thing: Mapping[str, Any], capture_method: str | None) -> Memory | None:
+    """Return what Stripe remembers of the order: what it charged, and what our metadata says; None where that is lost.
+
+    A method that was refused is not on the intent any more.
+    """
+    metadata = dict(thing.get("metadata") or {})
+    event_id, order_id = metadata.pop("event_id", None), metadata.pop("order_id", None)
+    if not event_id or not order_id:
+        return None
+    callers = {name: value for name, value in metadata.items() if name not in {"payment_id", "paymentId"}}
+    refused = (thing.get("last_payment_error") or {}).get("payment_method")
+    method = aftermath.id_of(thing.get("payment_method")) or aftermath.id_of(refused)
+    order = Order(
+        event_id,
+        order_id,
+        _money(thing),
+        method or _FORGOTTEN,
+        customer_id=aftermath.id_of(thing.get("customer")),
+        capture_method=CaptureMethod.MANUAL if capture_method == "manual" else CaptureMethod.AUTOMATIC,
+        metadata=callers,
+    )
+    return Memory(order, requests.forgotten(event_id, by_charge=thing.get("object") == "charge"))
 
 
 def _refund(refund: Mapping[str, Any], cause: Cause) -> TheirRefund | None:
@@ -207,3 +241,6 @@ def _request_id(answer: Any) -> str:
 
 
 _NOT_FOUND: Final = 404
+
+_FORGOTTEN: Final = "forgotten"
+"""What stands for a payment method that Stripe does not tell any more."""

@@ -142,6 +142,14 @@ def refund(repayment: Repayment) -> Request:
     return Request(key, _canonical({"call": "refund", "parameters": parameters}))
 
 
+def forgotten(event_id: str, *, by_charge: bool) -> Request:
+    """Return what is known of the request for a first attempt that was made, and forgotten here since.
+
+    It is on record so that its key is not used for anything else, and is never sent.
+    """
+    return Request(key_for(event_id), _canonical({"call": CHARGE if by_charge else "create", "parameters": {}}))
+
+
 def key_for(event_id: str) -> str:
     """Return the idempotency key of an order event: itself, or its hash where nothing could be appended to it.
 

@@ -13,7 +13,7 @@ from counterfoil.roles.gateway.routing import Gateway
 from counterfoil.roles.gateway.unusual import Unusual
 from counterfoil.roles.processor import open_processor
 from counterfoil.roles.serving import serve
-from counterfoil.roles.tending import database_check, tended
+from counterfoil.roles.tending import database_check, restore_check, tended
 from counterfoil.roles.world import open_world, owner_name
 from counterfoil.runtime.metrics import REGISTRY
 from counterfoil.runtime.shutdown import Shutdown
@@ -47,7 +47,7 @@ async def run(settings: Settings, shutdown: Shutdown) -> None:
             return_url=settings.return_url,
             livemode=processor.livemode,
         )
-        routes = probes.routes([database_check(world)], REGISTRY, shutdown)
+        routes = probes.routes([database_check(world), restore_check(world, needed=False)], REGISTRY, shutdown)
         async with tended(world), unusual.kept_up():
             await serve(
                 application(gateway, list(routes)),

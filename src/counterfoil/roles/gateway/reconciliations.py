@@ -11,7 +11,7 @@ from counterfoil.messages.decoding import decode
 from counterfoil.messages.reconciliation_wanted import Acknowledgement, ReconciliationWanted
 from counterfoil.roles.gateway import shapes
 from counterfoil.roles.gateway.routing import MOST_PER_PAGE, Gateway, admit, demand_json, json_answer, json_body
-from counterfoil.store import reconciliations
+from counterfoil.store import reconciliations, restores
 from counterfoil.store.pool import unavailable_when_down
 from counterfoil.store.reconciliations import ReconciliationView, Wanted
 from counterfoil.store.tokens import Scope
@@ -30,8 +30,9 @@ def mount(app: FastAPI, gateway: Gateway) -> None:
             demand_json(request)
             wish = decode(raw, ReconciliationWanted)
         now, new = world.clock.now(), world.ids.new()
-        wanted = Wanted(bearer.name, wish.begin(now), now)
         async with unavailable_when_down(), world.pool.acquire() as connection:
+            restore = await restores.current(connection)
+            wanted = Wanted(bearer.name, wish.begin(now, restore.since if restore else None), now)
             await reconciliations.ask(connection, wanted, new, now)
         return json_answer(shapes.reconciliation(await _view(gateway, new)), 202)
 

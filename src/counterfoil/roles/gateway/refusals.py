@@ -7,7 +7,9 @@ from counterfoil.domain.errors import (
     IdempotencyKeyReused,
     InProgress,
     InvalidRequest,
+    LookUpOnly,
     MethodRefused,
+    NotCleared,
     NotFound,
     NotLeft,
     NotParked,
@@ -32,9 +34,11 @@ _KINDS: tuple[tuple[type[CounterfoilError], Kind], ...] = (
     (NotParked, Kind.WRONG_STATE),
     (NotReplayable, Kind.WRONG_STATE),
     (NotLeft, Kind.WRONG_STATE),
+    (NotCleared, Kind.WRONG_STATE),
     (NotFound, Kind.NOT_FOUND),
     (InProgress, Kind.IN_PROGRESS),
     (RateLimited, Kind.RATE_LIMITED),
+    (LookUpOnly, Kind.UNAVAILABLE),
     (Unavailable, Kind.UNAVAILABLE),
 )
 

@@ -13,7 +13,7 @@ from counterfoil.processors.stripe import notices as stripe_notices
 from counterfoil.roles import probes
 from counterfoil.roles.processor import open_processor
 from counterfoil.roles.serving import serve
-from counterfoil.roles.tending import database_check, tended
+from counterfoil.roles.tending import database_check, restore_check, tended
 from counterfoil.roles.worker.attempts import Lettings, Questions, Sends
 from counterfoil.roles.worker.bench import GATHER_SECONDS, Bench, Work
 from counterfoil.roles.worker.captures import Captures
@@ -76,7 +76,8 @@ async def run(settings: Settings, shutdown: Shutdown) -> None:
             Comparisons(bench),
             LastComparison(bench),
         ]
-        checks = probes.application([database_check(world), bench.pausing.check()], REGISTRY, shutdown)
+        needs = [database_check(world), restore_check(world, needed=True), bench.pausing.check()]
+        checks = probes.application(needs, REGISTRY, shutdown)
         url = settings.database_url.reveal()
         async with listening(url, notices.CHANNEL, world.clock) as bell, asyncio.TaskGroup() as tasks:
             loops = [tasks.create_task(_over_and_over(reading, world, bell, shutdown))]

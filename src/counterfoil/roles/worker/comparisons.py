@@ -1,17 +1,18 @@
 """Both books are compared, ours and the processor's: when somebody asks, and every night."""
 
 from collections.abc import Sequence
-from datetime import date, timedelta
-from uuid import UUID
+from datetime import date, datetime, timedelta
 
-from counterfoil.domain.comparing import NIGHTLY_AT, USUAL_TIME, Disagreement
-from counterfoil.domain.verdict import Verdict
-from counterfoil.journey import compare, reconcile
-from counterfoil.processors.port import Untold
+from counterfoil.domain.comparing import NIGHTLY_AT, USUAL_TIME, Disagreement, Remedy, TheirPayment
+from counterfoil.journey import adopt, compare, learn, reconcile
+from counterfoil.journey.learn import Heard
+from counterfoil.processors.port import Learned, Processor, Untold
 from counterfoil.roles.worker.bench import Bench
+from counterfoil.roles.world import World
 from counterfoil.runtime.alarms import alarm
-from counterfoil.runtime.metrics import DIFFERENCES, RECONCILIATION_AGE_SECONDS
-from counterfoil.store import reconciliations
+from counterfoil.runtime.metrics import DIFFERENCES, LOOK_UP_ONLY, RECONCILIATION_AGE_SECONDS
+from counterfoil.store import reconciliations, restores
+from counterfoil.store.learning import Due
 from counterfoil.store.pool import unavailable_when_down
 from counterfoil.store.reconciliations import Turn, Wanted
 
@@ -37,16 +38,10 @@ class Comparisons:
             await compare.postpone(world.pool, turn, world.clock.now())
             return False
         recorded = await compare.record(world.pool, world.ids, read, world.clock.now())
-        await self._tell(recorded.heard)
+        await remedy(world, bench.processor, recorded.told)
         if recorded.finished:
             await self._alarm(turn)
         return True
-
-    async def _tell(self, heard: Sequence[tuple[UUID, Verdict]]) -> None:
-        """Let payments hear what the processor says of them, as they do when they are asked about one by one."""
-        world = self._bench.world
-        if heard:
-            await reconcile.record(world.pool, world.ids, heard, world.clock.now())
 
     async def _alarm(self, turn: Turn) -> None:
         async with unavailable_when_down(), self._bench.world.pool.acquire() as connection:
@@ -54,6 +49,28 @@ class Comparisons:
         if found is not None and found.left:
             why = f"{found.left} differences are left: `counterfoil reconcile --show {turn.id}`"
             alarm("compare", "differences", reconciliation_id=str(turn.id), why=why)
+
+
+async def remedy(world: World, processor: Processor, told: Sequence[tuple[Remedy, TheirPayment]]) -> None:
+    """Do what there is to be done about things of the processor's, by the steps that do it anyhow.
+
+    Payments hear how they stand as when they are asked about one by one, and learn their fees as when those are asked
+    for; what a restored database has forgotten is brought back last, for an order may have been given away to it.
+    """
+    now = world.clock.now()
+    heard = [(one.payment_id, one.verdict) for what, one in told if what is Remedy.HEAR]
+    kept = [_learned(one, now) for what, one in told if what is Remedy.LEARN]
+    lost = [one for what, one in told if what is Remedy.ADOPT]
+    if heard:
+        await reconcile.record(world.pool, world.ids, heard, now)
+    if kept:
+        await learn.record(world.pool, world.ids, kept, now)
+    await adopt.run(world.pool, world.ids, lost, now, livemode=processor.livemode)
+
+
+def _learned(theirs: TheirPayment, now: datetime) -> Heard:
+    """Return a charge's fee as what was learned of it, though nobody had asked."""
+    return Heard(Due(theirs.payment_id, theirs.name, 0, now), Learned(theirs.verdict.cause, theirs.fee))
 
 
 class Nights:
@@ -82,7 +99,7 @@ class Nights:
 
 
 class LastComparison:
-    """The gauges of the comparison that finished last."""
+    """The gauges of the comparison that finished last, and whether a restored database waits for one."""
 
     name = "measure differences"
 
@@ -94,6 +111,7 @@ class LastComparison:
         now = self._world.clock.now()
         async with unavailable_when_down(), self._world.pool.acquire() as connection:
             found = await reconciliations.last_finished(connection)
+            LOOK_UP_ONLY.set(await restores.current(connection) is not None)
         if found is not None:
             asked_at, left = found
             RECONCILIATION_AGE_SECONDS.set((now - asked_at).total_seconds())

@@ -9,22 +9,23 @@ WITH asked AS (
         $10::boolean[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::bytea[], $17::boolean[],
         $18::timestamptz[], $19::text[], $20::timestamptz[], $21::text[], $22::text[], $23::bytea[], $24::bytea[],
         $25::text[], $26::timestamptz[], $27::uuid[], $28::text[], $29::text[], $30::text[], $31::text[], $32::text[],
-        $33::boolean[], $34::text[], $35::timestamptz[]
+        $33::boolean[], $34::text[], $35::timestamptz[], $36::boolean[], $37::timestamptz[]
     ) AS t(
         id, event_id, order_id, customer_id, customer_email, amount, currency, capture_method, payment_method,
         off_session, mandate, return_url, locale, items, metadata, fingerprint, livemode,
         created_at, state, next_check_at, attempt_state, idempotency_key, request, request_hash,
         claimed_by, claim_expires_at, fact_id, fact_name, schema_version, body, cause_source, cause_reference,
-        stored_method, screening_mode, decide_by)
+        stored_method, screening_mode, decide_by, owns_order, adopted_at)
 ), new AS (
     INSERT INTO payments (
         id, event_id, order_id, customer_id, customer_email, amount, currency, capture_method, payment_method,
         off_session, mandate, return_url, locale, items, metadata, fingerprint, livemode,
-        created_at, state, version, next_check_at, updated_at, stored_method, screening_mode, decide_by, screening)
+        created_at, state, version, next_check_at, updated_at, stored_method, screening_mode, decide_by, screening,
+        owns_order, adopted_at)
     SELECT id, event_id, order_id, customer_id, customer_email, amount, currency, capture_method, payment_method,
            off_session, mandate::jsonb, return_url, locale, items::jsonb, metadata::jsonb, fingerprint, livemode,
            created_at, state, 1, next_check_at, created_at, stored_method, screening_mode, decide_by,
-           decide_by IS NOT NULL
+           decide_by IS NOT NULL, owns_order, adopted_at
       FROM asked ORDER BY event_id
     ON CONFLICT DO NOTHING
     RETURNING id
@@ -91,7 +92,7 @@ SELECT charge_id, payment_id FROM attempts WHERE charge_id = ANY($1::text[]);
 
 -- name: lock_due_to_send
 -- Up to $2 payments whose time has come at $1 and whose last attempt is still to be sent, or sent again, under a key that
--- was first sent after $3; none while the credential $4 is paused. A first attempt whose intent is known is asked about
+-- was first sent after $3; none while the credential $4 is paused, or a restored database catches up. A first attempt whose intent is known is asked about
 -- instead; of a further one the intent would tell the earlier ones' story. Locks each; rows another process holds are
 -- skipped.
 SELECT id FROM payments AS p
@@ -103,24 +104,27 @@ SELECT id FROM payments AS p
           AND (p.intent_id IS NULL OR a.number > 1) AND NOT (a.exposed AND a.first_sent_at <= $3::timestamptz)
           AND (a.claim_expires_at IS NULL OR a.claim_expires_at <= $1::timestamptz))
    AND NOT EXISTS (SELECT FROM pauses WHERE credential = $4::text)
+   AND NOT EXISTS (SELECT FROM restores WHERE finished_at IS NULL)
  ORDER BY next_check_at LIMIT $2::int FOR UPDATE SKIP LOCKED;
 
 -- name: lock_to_let_go
 -- Up to $2 payments whose time has come at $1 and of which what is held, or waits for its customer, is to be let go; none
--- while the credential $3 is paused. Locks each; rows another process holds are skipped.
+-- while the credential $3 is paused, or a restored database catches up. Locks each; rows another process holds are skipped.
 SELECT id FROM payments AS p
  WHERE next_check_at <= $1::timestamptz AND let_go_at <= $1::timestamptz
    AND state IN ('requires_action', 'authorized')
    AND NOT EXISTS (SELECT FROM pauses WHERE credential = $3::text)
+   AND NOT EXISTS (SELECT FROM restores WHERE finished_at IS NULL)
  ORDER BY next_check_at LIMIT $2::int FOR UPDATE SKIP LOCKED;
 
 -- name: lock_to_capture
 -- Up to $2 payments whose time has come at $1, whose hold is asked to be captured and is not to be let go; none while the
--- credential $3 is paused. Locks each; rows another process holds are skipped.
+-- credential $3 is paused, or a restored database catches up. Locks each; rows another process holds are skipped.
 SELECT id FROM payments AS p
  WHERE next_check_at <= $1::timestamptz AND state = 'authorized' AND amount_to_capture IS NOT NULL
    AND (let_go_at IS NULL OR let_go_at > $1::timestamptz)
    AND NOT EXISTS (SELECT FROM pauses WHERE credential = $3::text)
+   AND NOT EXISTS (SELECT FROM restores WHERE finished_at IS NULL)
  ORDER BY next_check_at LIMIT $2::int FOR UPDATE SKIP LOCKED;
 
 -- name: lock_doubtful

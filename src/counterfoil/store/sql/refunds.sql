@@ -22,7 +22,7 @@ SELECT id, fingerprint FROM refunds WHERE payment_id = $1::uuid AND request_key 
 
 -- name: take_due
 -- Up to $2 refunds that are to be sent at $1, first or again, under a key that was first sent after $3, with what the
--- processor has to be told of each; none while the credential $4 is paused. Locks each refund until the transaction ends;
+-- processor has to be told of each; none while the credential $4 is paused, or a restored database catches up. Locks each refund until the transaction ends;
 -- those another process holds are skipped.
 SELECT r.id, r.payment_id, p.order_id, p.event_id, p.intent_id, r.amount, r.reason, r.idempotency_key, r.request,
        r.first_sent_at,
@@ -32,6 +32,7 @@ SELECT r.id, r.payment_id, p.order_id, p.event_id, p.intent_id, r.amount, r.reas
  WHERE r.next_check_at <= $1::timestamptz AND r.state = 'requested' AND r.settling IN ('resend', 'retry')
    AND (r.first_sent_at IS NULL OR r.first_sent_at > $3::timestamptz)
    AND NOT EXISTS (SELECT FROM pauses WHERE credential = $4::text)
+   AND NOT EXISTS (SELECT FROM restores WHERE finished_at IS NULL)
  ORDER BY r.next_check_at, r.id LIMIT $2::int FOR UPDATE OF r SKIP LOCKED;
 
 -- name: claim

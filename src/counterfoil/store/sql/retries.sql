@@ -2,11 +2,12 @@
 
 -- name: take_due
 -- Take up to $2 payments whose retry is due at $1; nobody else takes them before $3. None while the credential $4 is
--- paused. Locks each; rows another process holds are skipped.
+-- paused, or a restored database catches up. Locks each; rows another process holds are skipped.
 WITH due AS (
     SELECT id FROM payments
      WHERE next_check_at <= $1::timestamptz AND retry_at <= $1::timestamptz
        AND NOT EXISTS (SELECT FROM pauses WHERE credential = $4::text)
+       AND NOT EXISTS (SELECT FROM restores WHERE finished_at IS NULL)
      ORDER BY next_check_at LIMIT $2::int FOR UPDATE SKIP LOCKED
 )
 UPDATE payments AS p SET next_check_at = $3::timestamptz FROM due WHERE p.id = due.id RETURNING p.id;
