@@ -172,12 +172,19 @@ class Life(RuleBasedStateMachine):
         if isinstance(advance, Moved):
             self.courses[advance.course.refund.id] = advance.course
 
-    @initialize(mode=st.sampled_from([ScreeningMode.NONE, *ScreeningMode]), held=st.booleans(), at_once=st.booleans())
-    def begin(self, mode: ScreeningMode, held: bool, at_once: bool) -> None:  # noqa: FBT001 - hypothesis draws it
-        """An order is accepted."""
+    @initialize(
+        mode=st.sampled_from([ScreeningMode.NONE, ScreeningMode.NONE, *ScreeningMode]),
+        held=st.booleans(),
+        outcome=st.sampled_from(BEGINNINGS),
+        lost=st.booleans(),
+    )
+    def begin(self, mode: ScreeningMode, held: bool, outcome: AttemptHappening, lost: bool) -> None:  # noqa: FBT001 - drawn by it
+        """An order is accepted, and sent at once where nothing is waited for first."""
         method = CaptureMethod.MANUAL if held else CaptureMethod.AUTOMATIC
         self.payment = asked(mode, method)
-        self.take(accept(self.payment, claimed=at_once and mode is not ScreeningMode.BEFORE_CHARGE, now=self.now))
+        self.take(accept(self.payment, claimed=mode is not ScreeningMode.BEFORE_CHARGE, now=self.now))
+        if self._may_be_sent():
+            self.send(outcome, lost)
 
     def _may_be_sent(self) -> bool:
         last = self.payment.last_attempt
@@ -457,5 +464,5 @@ def _is_declined(truth: Truth | None) -> bool:
     return truth is not None and truth.outcome is _H.DECLINED
 
 
-Life.TestCase.settings = settings(max_examples=300, stateful_step_count=40, deadline=None, derandomize=True)
+Life.TestCase.settings = settings(max_examples=800, stateful_step_count=40, deadline=None, derandomize=True)
 TestNoMoneyIsMadeOrLost = Life.TestCase
