@@ -101,7 +101,11 @@ class Stage:
         return running
 
     def start_registered_receiver(self) -> Running:
-        """Register a receiver with the sandbox, as one does with Stripe, and start it with the secret it signs with."""
+        """Register a receiver with the sandbox, as one does with Stripe, and start it."""
+        return self.start("webhook-receiver", **self.registered())
+
+    def registered(self) -> dict[str, str]:
+        """Register a receiver with the sandbox; return the settings it is to be started with."""
         port = str(free_port())
         answer = httpx.post(
             f"{self.sandbox_url}/v1/webhook_endpoints",
@@ -113,7 +117,7 @@ class Stage:
             headers={"Authorization": f"Bearer {KEY}"},
             trust_env=False,
         )
-        return self.start("webhook-receiver", PORT=port, STRIPE_WEBHOOK_SECRETS=answer.json()["secret"])
+        return {"PORT": port, "STRIPE_WEBHOOK_SECRETS": answer.json()["secret"]}
 
     def listening(self, role: str, **settings: str) -> Running:
         """Start a role and return once it listens, ready or not."""

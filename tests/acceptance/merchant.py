@@ -90,3 +90,21 @@ async def merchant_at(stage: Stage) -> Merchant:
 async def answers_challenge(http: httpx.AsyncClient, url: str, outcome: str) -> httpx.Response:
     """Do at the sandbox's page what a customer does who can identify themselves (`approve`) or cannot (`refuse`)."""
     return await http.post(url, data={"outcome": outcome}, follow_redirects=False)
+
+
+async def listed(http: httpx.AsyncClient, stage: Stage, kind: str) -> list[dict[str, Any]]:
+    """Everything of a kind that the processor has."""
+    authorized = {"Authorization": f"Bearer {KEY}"}
+    found: list[dict[str, Any]] = []
+    more = True
+    while more:
+        behind = {"starting_after": found[-1]["id"]} if found else {}
+        answer = await http.get(
+            f"{stage.sandbox_url}/v1/{kind}",
+            params={"limit": "100", **behind},
+            headers=authorized,
+        )
+        page = answer.json()
+        found += page["data"]
+        more = page["has_more"]
+    return found

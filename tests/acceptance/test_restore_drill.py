@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import httpx
 from tests import deliveries
+from tests.acceptance.merchant import listed
 from tests.conftest import DatabaseMaker
 from tests.stage import KEY, Running, Stage, authority, becomes, fetch, order, ready
 
@@ -45,19 +46,6 @@ async def delivered(http: httpx.AsyncClient, gateway: Running, headers: Mapping[
             return answer.status_code
 
     return list(await asyncio.gather(*map(deliver, numbers)))
-
-
-async def listed(http: httpx.AsyncClient, stage: Stage, kind: str) -> list[dict[str, Any]]:
-    """Everything of a kind that the processor has."""
-    found: list[dict[str, Any]] = []
-    more = True
-    while more:
-        behind = {"starting_after": found[-1]["id"]} if found else {}
-        answer = await http.get(f"{stage.sandbox_url}/v1/{kind}", params={"limit": "100", **behind}, headers=STRIPE)
-        page = answer.json()
-        found += page["data"]
-        more = page["has_more"]
-    return found
 
 
 async def money(http: httpx.AsyncClient, stage: Stage) -> dict[str, list[tuple[str, Any, Any, Any]]]:
