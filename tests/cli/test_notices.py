@@ -1,5 +1,8 @@
 import json
+import os
+import pty
 import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -245,6 +248,26 @@ def test_a_dry_run_of_many_is_a_table(counterfoil: Command, peer: Peer) -> None:
     ]
     told = counterfoil("notices", "replay", "evt_1", "evt_2", "--dry-run", "--json", settings=peer.settings)
     assert json.loads(told.stdout) == [{"id": "evt_1"} | would_be(), {"id": "evt_2"} | unmoved]
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_person_sees_how_far_it_is(peer: Peer, count: int) -> None:
+    """On a terminal, for more than one; elsewhere nothing but the result is written."""
+    peer.replies["/notices"] = [Reply({"notices": [notice()] * count, "next_cursor": None})]
+    peer.replies["/notices/evt_1/replay"] = [Reply({"dry_run": False, "notice": notice(state="kept")}, 202)]
+    ours, theirs = pty.openpty()
+    there = {"PATH": os.defpath, "LC_ALL": "C.UTF-8", "TERM": "xterm-256color", **peer.settings}
+    command = [sys.executable, "-m", "counterfoil", "notices", "replay", "--state", "parked"]
+    done = subprocess.run(command, env=there, stdout=subprocess.PIPE, stderr=theirs, timeout=60, check=True)
+    os.close(theirs)
+    os.set_blocking(ours, False)
+    try:
+        seen = os.read(ours, 65_536)
+    except OSError:  # nothing was written
+        seen = b""
+    os.close(ours)
+    assert (b"putting back" in seen, b"3/3" in seen) == (count > 1, count > 1)
+    assert done.stdout.decode().endswith("read once more\n")
 
 
 def test_where_there_is_none_to_read_it_is_said(counterfoil: Command, peer: Peer) -> None:
