@@ -85,7 +85,8 @@ async def test_nothing_is_charged_again_after_a_restore(
     """Snapshot, 200 more payments, the snapshot back: orders and notices come again; in the end both books are equal.
 
     Of the 200 some are declined, held, captured and given back; so are some from before. Until the reconciliation has
-    cleared it nothing is sent, whatever is asked for, and the restore cannot be finished.
+    cleared it nothing is sent, whatever is asked for, and the restore cannot be finished. What notices say of the lost
+    payments is read once those are back.
     """
     headers = await authority(stage, *Scope)
     gateway, worker = stage.start("gateway"), stage.start("worker")
@@ -135,3 +136,4 @@ async def test_nothing_is_charged_again_after_a_restore(
     assert {status: last.count(status) for status in set(last)} == {200: 170, 402: 42}
     assert await money(http, stage) == at_stripe
     assert await fetch(stage, BOOK) == forgotten
+    await becomes([], lambda: fetch(stage, "SELECT event_id, reason FROM notices WHERE state IN ('kept', 'parked')"))
