@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 
 from counterfoil.domain.states import AttemptHappening
+from counterfoil.domain.verdict import Action
 from counterfoil.processors.port import NotAnEvent, Silence, Word
 from counterfoil.processors.stripe import notices
 
@@ -104,6 +105,19 @@ def test_a_notice_names_our_payment_its_charge_and_what_happened() -> None:
     assert word.verdict is not None
     found = (word.payment_id, word.intent_id, word.charge_id, word.verdict.outcome, word.verdict.cause.reference)
     assert found == (OURS, "pi_1", "ch_1", AttemptHappening.CAPTURED, "evt_1")
+
+
+def test_what_is_funded_in_part_still_waits_for_its_customer() -> None:
+    """A bank transfer came with less than was asked for: where to send the rest is on the intent."""
+    step = {"display_bank_transfer_instructions": {"hosted_instructions_url": "https://pay.example/rest"}}
+    thing = thing_of(body()) | {"status": "requires_action", "next_action": step}
+    word = notices.read(body(type="payment_intent.partially_funded", data={"object": thing}))
+    assert isinstance(word, Word)
+    assert word.verdict is not None
+    assert (word.verdict.outcome, word.verdict.action) == (
+        AttemptHappening.ACTION,
+        Action("https://pay.example/rest", None),
+    )
 
 
 def test_both_spellings_of_our_metadata_are_ours() -> None:

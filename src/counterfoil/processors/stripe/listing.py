@@ -14,8 +14,9 @@ from counterfoil.processors.stripe.transport import Turns
 LISTED_AT_ONCE: Final = 100
 """The most that Stripe gives on a page."""
 
-SAID_TWICE: Final = frozenset({"charge.pending", "charge.refund.updated"})
-"""``payment_intent.processing`` and ``refund.updated`` say the same. Stripe lists by twenty types at most."""
+SAID_TWICE: Final = frozenset({"charge.pending", "charge.refund.updated", "payment_intent.partially_funded"})
+"""``payment_intent.processing`` and ``refund.updated`` say the same, and what is funded in part waits for its customer
+as ``payment_intent.requires_action`` has said. Stripe lists by twenty types at most."""
 
 _TELLING: Final = (notices.INTENT_EVENTS, notices.CHARGE_EVENTS, notices.DISPUTE_EVENTS, notices.REFUND_EVENTS)
 

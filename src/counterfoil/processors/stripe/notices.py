@@ -24,6 +24,7 @@ INTENT_EVENTS: Final = frozenset(
         "payment_intent.processing",
         "payment_intent.requires_action",
         "payment_intent.amount_capturable_updated",
+        "payment_intent.partially_funded",
         "payment_intent.canceled",
     },
 )
