@@ -19,7 +19,7 @@ import asyncpg
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 from tests import told
 from tests.journey.whole_life import work, world
 from tests.journey.whole_life.world import InHand, World
@@ -97,7 +97,7 @@ fail later and of disputes only Stripe's own tries tell, for three days."""
 
 HUNTED: Final = os.environ.get("EXAMPLES_FOR_TESTS")  # noqa: TID251 - how long to hunt is the caller's to say
 HOW_OFTEN: Final = settings(
-    max_examples=int(HUNTED or 60),
+    max_examples=int(HUNTED or 80),
     derandomize=HUNTED is None,
     stateful_step_count=40,
     deadline=None,
@@ -106,8 +106,11 @@ HOW_OFTEN: Final = settings(
 )
 """The same lives in every run of the suite; others in each hunt, which EXAMPLES_FOR_TESTS makes as long as it says."""
 
-ASKED: Final = (None, 2000, 700, "cancel", "cancel order", *Finding, Finding.APPROVED)
+ASKED: Final = (None, None, 2000, 700, "cancel", "cancel order", *Finding, Finding.APPROVED, Finding.APPROVED)
 """What people ask of a payment, and checks find: to take so much, or all; not to have it; that it is fraud, or not."""
+
+BY_HAND: Final = ("300", "1500", "capture", "cancel", "winning_evidence", "losing_evidence")
+"""What somebody does at Stripe itself: amounts are given back."""
 
 PLACES: Final = st.integers(0, 40)
 """Which one of several: counted round, so that every number is one."""
@@ -214,18 +217,14 @@ class Life(RuleBasedStateMachine):
 
         self._run(worked())
 
-    def _in_hand(self) -> bool:
-        return bool(self.world.hand)
-
-    @precondition(_in_hand)
     @rule(place=PLACES, ends=st.sampled_from(["called", "recorded", "dies"]), fault=MAYBE)
     def go_on(self, place: int, ends: str, fault: int) -> None:
         """Who has claimed something calls for it, or goes on to its end, early or late, or dies."""
-        held = self.world.hand[place % len(self.world.hand)]
-        if ends == "called":
-            self._run(self._call(held, fault) if not held.called else self.world.check())
-        else:
+        held = self.world.hand[place % len(self.world.hand)] if self.world.hand else None
+        if ends != "called":
             self._run(self._finish(place, fault, dies=ends == "dies"))
+        elif held is not None and not held.called:
+            self._run(self._call(held, fault))
 
     @rule()
     def work_on_all(self) -> None:
@@ -245,24 +244,19 @@ class Life(RuleBasedStateMachine):
         if clock.now() + wait < told.START + timedelta(days=DAYS):
             self.world.move_to(clock.now() + wait)
 
-    def _has_events(self) -> bool:
-        return bool(self.world.events())
-
-    @precondition(_has_events)
     @rule(places=st.lists(PLACES, min_size=1, max_size=4), read=st.booleans())
     def deliver(self, places: list[int], read: bool) -> None:  # noqa: FBT001 - hypothesis draws it
         """Events arrive, the newest as likely as others, some for the second time; they are read now or later."""
 
         async def delivered() -> None:
             events = self.world.events()
-            for place in places:
+            for place in places if events else ():
                 await self.world.deliver([events[-1 - place % len(events)]])
             if read:
                 await self.world.tend()
 
         self._run(delivered())
 
-    @precondition(_has_events)
     @rule(place=PLACES)
     def lose(self, place: int) -> None:
         """An event never comes."""
@@ -270,10 +264,6 @@ class Life(RuleBasedStateMachine):
         if events:
             self.world.lost.add(events[-1 - place % len(events)]["id"])
 
-    def _has_payment(self) -> bool:
-        return bool(self.world.books.payments)
-
-    @precondition(_has_payment)
     @rule(place=PLACES, what=st.sampled_from(ASKED), fault=MAYBE)
     def ask(self, place: int, what: str | int | Finding | None, fault: int) -> None:
         """People and checks: so much of a hold is wanted, a payment or an order is not, a check or a person decides."""
@@ -296,24 +286,23 @@ class Life(RuleBasedStateMachine):
 
         self._run(asked())
 
-    @precondition(_has_payment)
-    @rule(place=PLACES, amounts=st.lists(st.sampled_from([None, 500, 1200]), min_size=1, max_size=3), fault=MAYBE)
-    def ask_back(self, place: int, amounts: list[int | None], fault: int) -> None:
+    @rule(place=PLACES, amount=st.sampled_from([None, 500, 1200]), times=st.integers(1, 3), fault=MAYBE)
+    def ask_back(self, place: int, amount: int | None, times: int, fault: int) -> None:
         """Somebody asks money back, or several at once; a worker sends it now or later."""
 
         async def asked() -> None:
             payment_id, key = self._payment(place)["id"], len(self.world.books.ours["refunds"])
-            asking = [self.world.ask_back(payment_id, one, f"{key}-{n}") for n, one in enumerate(amounts)]
+            asking = [self.world.ask_back(payment_id, amount, f"{key}-{n}") for n in range(times)]
             for answer in await asyncio.gather(*asking, return_exceptions=True):
                 if isinstance(answer, BaseException) and not isinstance(answer, CounterfoilError):
                     raise answer
+            await self.world.check()
             if fault != place:
                 self.world.hand.extend(await self.world.claim(work.REFUND))
                 await self._finish(-1, fault)
 
         self._run(asked())
 
-    @precondition(_has_payment)
     @rule(place=PLACES, method=PLACES, fault=MAYBE)
     def pay_otherwise(self, place: int, method: int, fault: int) -> None:
         """A customer pays a failed payment with another card."""
@@ -332,34 +321,18 @@ class Life(RuleBasedStateMachine):
             path = f"/redirect/authenticate/{challenge.intent_id}?client_secret={challenge.client_secret}"
             self._run(self.world.post(path, outcome=outcome))
 
-    def _has_charge(self) -> bool:
-        return bool(list(self.world.sandbox.account().charges))
-
-    @precondition(_has_charge)
-    @rule(place=PLACES, amount=st.sampled_from([300, 1500]))
-    def give_back_by_hand(self, place: int, amount: int) -> None:
-        """Somebody gives money back at Stripe itself."""
-        charges = [one for one in self.world.sandbox.account().charges if one["captured"]]
-        if charges:
-            self._run(self.world.post("/v1/refunds", charge=charges[place % len(charges)]["id"], amount=str(amount)))
-
-    @precondition(_has_charge)
-    @rule(place=PLACES, what=st.sampled_from(["capture", "cancel"]))
-    def end_by_hand(self, place: int, what: str) -> None:
-        """Somebody captures or cancels a PaymentIntent at Stripe itself."""
-        intents = list(self.world.sandbox.account().payment_intents)
-        if intents:
-            self._run(self.world.post(f"/v1/payment_intents/{intents[place % len(intents)]['id']}/{what}"))
-
-    def _is_disputed(self) -> bool:
-        return bool(list(self.world.sandbox.account().disputes))
-
-    @precondition(_is_disputed)
-    @rule(evidence=st.sampled_from(["winning_evidence", "losing_evidence"]))
-    def answer_dispute(self, evidence: str) -> None:
-        """Somebody answers a dispute, and the bank decides."""
-        dispute = list(self.world.sandbox.account().disputes)[-1]
-        self._run(self.world.post(f"/v1/disputes/{dispute['id']}", **{"evidence[uncategorized_text]": evidence}))
+    @rule(place=PLACES, what=st.sampled_from(BY_HAND))
+    def act_by_hand(self, place: int, what: str) -> None:
+        """Somebody does something at Stripe itself: gives back, captures, cancels, or answers a dispute."""
+        account = self.world.sandbox.account()
+        charges = [one["id"] for one in account.charges if one["captured"]]
+        disputes, intents = ([one["id"] for one in kind] for kind in (account.disputes, account.payment_intents))
+        if what.isdecimal() and charges:
+            self._run(self.world.post("/v1/refunds", charge=charges[place % len(charges)], amount=what))
+        elif what.endswith("evidence") and disputes:
+            self._run(self.world.post(f"/v1/disputes/{disputes[-1]}", **{"evidence[uncategorized_text]": what}))
+        elif what in ("capture", "cancel") and intents:
+            self._run(self.world.post(f"/v1/payment_intents/{intents[place % len(intents)]}/{what}"))
 
     @override
     def teardown(self) -> None:

@@ -91,7 +91,9 @@ class World:
 
     async def claim(self, one: Work) -> list[InHand]:
         """Claim what is due of one kind of work."""
-        claimed = [InHand(one, item) for item in await one.claim(self.shop)]
+        claimed = [
+            InHand(one, item) for item in sorted(await one.claim(self.shop), key=repr)
+        ]  # in any order, but the same
         if claimed or one is work.SEND:  # which gives up, of itself, what could not be sent for too long
             await self.check()
         return claimed
@@ -211,7 +213,6 @@ class World:
         """Ask money back."""
         shop = self.shop
         await refund.ask(shop.pool, shop.ids, Wish(payment_id, key, amount), shop.clock.now())
-        await self.check()
 
     async def find(self, payment_id: UUID, finding: Finding) -> None:
         """Let a fraud check come to a finding."""
