@@ -92,6 +92,25 @@ async def test_what_was_forgotten_is_brought_back_and_not_charged_again(
     assert [fact["name"] for fact in facts] == ["PaymentRequested", "PaymentSucceeded", "RefundProcessed"]
 
 
+async def test_a_refund_that_is_asked_for_again_is_the_one_that_was_made(
+    shop: Shop, auditor: Auditor, sandbox: Sandbox
+) -> None:
+    """It was asked for and made in the time that was lost, and so was its payment; its key finds it."""
+    paid = await shop.charge(order(1))
+    await Till(shop).ask(paid, 500, "back-1")
+    await Till(shop).send()
+    await shop.pool.execute("TRUNCATE payments CASCADE")
+    await restored(shop)
+    await auditor.compare()
+    await finished(shop)
+    again = await Till(shop).ask(paid, 500, "back-1")
+    other = await Till(shop).ask(paid, 300, "back-2")
+    await Till(shop).send()
+    assert (again.repeated, other.repeated) == (True, False)
+    assert sorted(refund["amount"] for refund in sandbox.account().refunds) == [300, 500]
+    assert await Till(shop).totals(paid) == (1999, 800, 0)
+
+
 async def test_without_a_restore_nothing_is_brought_back(shop: Shop, auditor: Auditor) -> None:
     """It may be another installation's on the same account."""
     await forgotten(shop, order(1))

@@ -93,6 +93,7 @@ async def test_pitfall_23_row_key_and_request_are_on_record_before_the_call(
         "metadata[order_id]": "order-1",
         "metadata[event_id]": "event-1",
         "metadata[refund_id]": str(asked.refund_id),
+        "metadata[request_key]": "key-1",
     }
 
 

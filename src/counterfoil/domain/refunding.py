@@ -50,12 +50,16 @@ class RefundVerdict:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A refund as the processor lists it; ``refund_id`` is the one of ours that its metadata names."""
+    """A refund as the processor lists it; ``refund_id`` is the one of ours that its metadata names.
+
+    ``request_key`` is the key of the wish that it fulfils, where its metadata has that.
+    """
 
     refund_id: UUID | None
     money: Money
     reason: str | None
     verdict: RefundVerdict
+    request_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +88,7 @@ class Repayment:
     charge_id: str | None
     amount: int
     reason: str | None
+    request_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +112,8 @@ class Course:
     """A refund, and how we are seeing to it.
 
     ``first_sent_at`` is when a send of it may first have reached the processor. ``settling`` says how its outcome is to
-    be learned; the other times are what they are of an attempt.
+    be learned; the other times are what they are of an attempt. ``request_key`` is set where a refund is taken down
+    that the processor shows, and that fulfils a wish of that key which is not on record.
     """
 
     refund: Refund
@@ -118,6 +124,7 @@ class Course:
     may_appear_until: datetime | None = None
     checks: int = 0
     next_check_at: datetime | None = None
+    request_key: str | None = None
 
     def is_sendable(self, now: datetime) -> bool:
         """Return whether its outcome is to be learned by sending it, first or again."""
@@ -242,7 +249,7 @@ def hear(payment: Payment, course: Course, verdict: RefundVerdict, now: datetime
 
 
 def adopt(payment: Payment, shown: Shown, refund_id: UUID, now: datetime) -> Moved:
-    """Return the payment after the processor showed a refund that is none of ours, and the refund as it is kept.
+    """Return the payment after the processor showed a refund that is not on record, and the refund as it is kept.
 
     Nobody asked us for it, so it is said only once it is processed; one that has failed already is nobody's news.
     """
@@ -251,7 +258,8 @@ def adopt(payment: Payment, shown: Shown, refund_id: UUID, now: datetime) -> Mov
     failure = verdict.failure_reason if state is RefundState.FAILED else None
     refund = Refund(refund_id, shown.money, state, verdict.processor_id, shown.reason, failure)
     ahead = now + wait_before(Settling.ASK, QUIET_LOOKS, refund_id) if state in OPEN else None
-    course = Course(refund, settling=Settling.ASK, checks=QUIET_LOOKS + 1, next_check_at=ahead)
+    key = shown.request_key
+    course = Course(refund, settling=Settling.ASK, checks=QUIET_LOOKS + 1, next_check_at=ahead, request_key=key)
     counted, alarm = _counted(payment, shown.money.amount, None, state)
     fact = FactName.REFUND_PROCESSED if state is RefundState.PROCESSED else None
     told, facts = _told(counted, fact, refund, verdict.cause, now)

@@ -81,7 +81,7 @@ async def ask(pool: Pool, ids: Ids, wish: Wish, now: datetime) -> Asked:
                 raise NotFound("payment")
             known = await refunds.by_request(connection, wish)
             if known is not None:
-                if known.fingerprint != wish.fingerprint():
+                if known.fingerprint not in (None, wish.fingerprint()):
                     raise IdempotencyKeyReused
                 return Asked(known.refund_id, repeated=True)
             moved = reserve(held.payment, wish, ids.new(), Cause(Source.ORDER, wish.key), now)

@@ -21,10 +21,10 @@ _SQL: Final = queries.load("refunds")
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """The refund that already answers for a request's key."""
+    """The refund that already answers for a request's key; no ``fingerprint`` where it is not known what was wished."""
 
     refund_id: UUID
-    fingerprint: bytes
+    fingerprint: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ class OpenRefunds:
 async def insert(connection: Connection, courses: Sequence[tuple[UUID, Course]], now: datetime) -> None:
     """Insert refunds, each with the payment it is of; the payments are locked."""
     rows = [_row(payment_id, course) for payment_id, course in courses]
-    await connection.execute(_SQL.insert, *columns(rows, 11), now)
+    await connection.execute(_SQL.insert, *columns(rows, 12), now)
 
 
 async def put_key(connection: Connection, refund_id: UUID, wish: Wish) -> None:
@@ -208,6 +208,7 @@ def _row(payment_id: UUID, course: Course) -> tuple[Any, ...]:
         course.settling.value,
         course.checks,
         course.next_check_at,
+        course.request_key,
     )
 
 
@@ -221,6 +222,7 @@ def _due(record: Row) -> Due:
         charge_id=record["charge_id"],
         amount=record["amount"],
         reason=record["reason"],
+        request_key=record["request_key"],
     )
     known = record["request"] is not None
     request = Request(record["idempotency_key"], record["request"]) if known else None

@@ -1,6 +1,7 @@
 """What goes to Stripe to give money back, and what its answers and its lists of refunds mean."""
 
 import json
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -157,6 +158,15 @@ def test_ours_is_known_by_its_metadata() -> None:
         CAUSE,
     ).shown
     assert (one.refund_id, other.refund_id) == (REFUND, None)
+
+
+def test_the_key_of_the_wish_goes_with_its_refund() -> None:
+    """So that whoever has forgotten the wish can know it again; without our own name it is nobody's."""
+    wished = replace(REPAYMENT, request_key="back-1")
+    sent = requests.call_of(requests.refund(wished)).parameters["metadata"]
+    named, nameless = refund(metadata=sent), refund(id="re_2", metadata={"request_key": "back-1"})
+    shown = refunds.listed(charge(), [named, nameless, refund(id="re_3")], CAUSE).shown
+    assert [one.request_key for one in shown] == ["back-1", None, None]
 
 
 def event(kind: str, thing: dict[str, Any], version: str = "2024-06-20") -> bytes:

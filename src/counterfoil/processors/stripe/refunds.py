@@ -94,10 +94,12 @@ def ours(refunds: Iterable[Mapping[str, Any]], refund_id: str) -> Mapping[str, A
 
 
 def _shown(refund: Mapping[str, Any], cause: Cause) -> Shown:
-    named = (refund.get("metadata") or {}).get("refund_id")
+    metadata = refund.get("metadata") or {}
+    named, key = metadata.get("refund_id"), metadata.get("request_key")
     try:
         refund_id = UUID(named) if isinstance(named, str) else None
     except ValueError:
         refund_id = None
     money = Money(int(refund["amount"]), str(refund["currency"]))
-    return Shown(refund_id, money, refund.get("reason"), of_refund(refund, cause))
+    key = key if isinstance(key, str) and named is not None else None
+    return Shown(refund_id, money, refund.get("reason"), of_refund(refund, cause), key)

@@ -133,6 +133,7 @@ def refund(repayment: Repayment) -> Request:
             "order_id": repayment.order_id,
             "event_id": repayment.event_id,
             "refund_id": str(repayment.refund_id),
+            **({"request_key": repayment.request_key} if repayment.request_key else {}),
         },
     }
     reason = _REASONS.get(repayment.reason or "", repayment.reason)

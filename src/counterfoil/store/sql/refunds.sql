@@ -1,16 +1,19 @@
 -- Refunds. A refund changes only under the lock of its payment's row, but for being claimed, which changes nothing of either.
 
 -- name: insert
--- New refunds, at $12: asked for, or made elsewhere. The payments' rows are locked already.
+-- New refunds, at $13: asked for, or made elsewhere. One that fulfils a wish which is not on record has its key, unless
+-- another refund has that. The payments' rows are locked already.
 INSERT INTO refunds (
     id, payment_id, amount, currency, reason, state, processor_id, failure_reason, settling, checks, next_check_at,
-    created_at, updated_at)
+    request_key, created_at, updated_at)
 SELECT id, payment_id, amount, currency, reason, state, processor_id, failure_reason, settling, checks, next_check_at,
-       $12::timestamptz, $12::timestamptz
+       CASE WHEN NOT EXISTS (SELECT FROM refunds AS r WHERE r.payment_id = t.payment_id AND r.request_key = t.request_key)
+                 AND row_number() OVER (PARTITION BY payment_id, request_key ORDER BY id) = 1 THEN request_key END,
+       $13::timestamptz, $13::timestamptz
   FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
-              $9::text[], $10::int[], $11::timestamptz[])
+              $9::text[], $10::int[], $11::timestamptz[], $12::text[])
        AS t(id, payment_id, amount, currency, reason, state, processor_id, failure_reason, settling, checks,
-            next_check_at);
+            next_check_at, request_key);
 
 -- name: key
 -- Put on record under which key $2 the refund $1 was asked for, and what for, $3. The payment's row is locked already.
@@ -25,7 +28,7 @@ SELECT id, fingerprint FROM refunds WHERE payment_id = $1::uuid AND request_key 
 -- processor has to be told of each; none while the credential $4 is paused, or a restored database catches up. Locks each refund until the transaction ends;
 -- those another process holds are skipped.
 SELECT r.id, r.payment_id, p.order_id, p.event_id, p.intent_id, r.amount, r.reason, r.idempotency_key, r.request,
-       r.first_sent_at,
+       r.request_key, r.first_sent_at,
        (SELECT charge_id FROM attempts AS a WHERE a.payment_id = p.id AND a.state = 'captured' ORDER BY number LIMIT 1)
            AS charge_id
   FROM refunds AS r JOIN payments AS p ON p.id = r.payment_id
