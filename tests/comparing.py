@@ -8,7 +8,7 @@ from uuid import UUID
 from tests.orders import Shop, claimant
 from tests.refunds import Till
 
-from counterfoil.domain.comparing import Resource, Standing, TheirPayment, Theirs
+from counterfoil.domain.comparing import Resource, Standing, TheirPayment
 from counterfoil.domain.money import Money
 from counterfoil.domain.states import AttemptHappening
 from counterfoil.domain.verdict import Cause, Source, Verdict
@@ -102,9 +102,9 @@ class Crowd:
         """Return that all go by their intents."""
         return Resource.INTENT
 
-    async def show(self, _resource: Resource, name: str) -> Theirs | None:
+    async def show(self, _resource: Resource, name: str) -> Page:
         """Return one of them."""
-        return self._intent(UUID(name.removeprefix("pi_")))
+        return Page((self._intent(UUID(name.removeprefix("pi_"))),))
 
     def _intent(self, payment_id: UUID) -> TheirPayment:
         name = f"pi_{payment_id}"

@@ -204,13 +204,14 @@ def page_of(resource: Resource) -> Asking:
 
 
 async def show_refund(stripe: StripeProcessor) -> bool:
-    found = await stripe.books.show(Resource.REFUND, "re_1")
-    return found is None or found.name.startswith("re_")
+    page = await stripe.books.show(Resource.REFUND, "re_1")
+    return page.alarms == () and len(page.shown) + page.foreign == 1
 
 
 async def show_dispute(stripe: StripeProcessor) -> bool:
     """stripe-mock's own is an inquiry, which is none."""
-    return await stripe.books.show(Resource.DISPUTE, "dp_1") is None
+    page = await stripe.books.show(Resource.DISPUTE, "dp_1")
+    return (page.shown, page.alarms) == ((), ())
 
 
 CALLS = [

@@ -1,7 +1,8 @@
 """Both books compared, page by page, against a real database and the sandbox."""
 
 import tracemalloc
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import aiohttp
@@ -11,9 +12,10 @@ from tests.journey.conftest import KEY
 from tests.orders import Shop, claimant, order
 from tests.refunds import Till, by_hand
 
-from counterfoil.domain.comparing import Standing
+from counterfoil.domain.comparing import Resource, Standing
 from counterfoil.domain.payment import CaptureMethod
 from counterfoil.journey import compare, learn
+from counterfoil.processors.port import Books, Page
 from counterfoil.store import reconciliations
 from stripe_sandbox.sandbox import Sandbox, Server
 
@@ -183,6 +185,34 @@ async def test_whoever_comes_next_goes_on_where_the_last_ended(shop: Shop, audit
     after = await reconciliations.view(shop.pool, wanted)
     assert (view.compared, view.left) == (1, 0)
     assert after == view
+
+
+@dataclass
+class Blurred:
+    """The processor's books, with one thing in them that cannot be read by its name."""
+
+    books: Books
+    name: str
+
+    def resource_of(self, name: str) -> Resource:
+        """Return what the books say."""
+        return self.books.resource_of(name)
+
+    async def page(self, resource: Resource, since: datetime, until: datetime, behind: str | None) -> Page:
+        """Return the books' page."""
+        return await self.books.page(resource, since, until, behind)
+
+    async def show(self, resource: Resource, name: str) -> Page:
+        """Return the books' thing, unless it is the one."""
+        page = await self.books.show(resource, name)
+        return Page(alarms=(f"{name} is a blur",)) if name == self.name else page
+
+
+async def test_what_cannot_be_read_is_left_and_holds_nothing_up(shop: Shop, auditor: Auditor, peer: Server) -> None:
+    """The comparison ends, and with it the difference is a person's."""
+    intent_id = await charged_elsewhere(peer, payment_id=str(shop.ids.new()))
+    view = await auditor.compare(books=Blurred(shop.stripe.books, intent_id))
+    assert (view.left, view.suspected) == (2, 0)
 
 
 async def test_what_was_acknowledged_stays_so(shop: Shop, auditor: Auditor, peer: Server) -> None:

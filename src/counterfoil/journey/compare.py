@@ -23,7 +23,6 @@ from counterfoil.domain.comparing import (
     Stage,
     Standing,
     TheirPayment,
-    Theirs,
 )
 from counterfoil.domain.schedule import CLAIM
 from counterfoil.processors.port import Books, Page
@@ -78,12 +77,12 @@ async def read(pool: Pool, books: Books, turn: Turn, now: datetime) -> Read:
         async with unavailable_when_down(), pool.acquire() as connection:
             due = await reconciliations.due(connection, turn, now, MOST_BY_NAME)
         found = [await books.show(one.difference.resource, one.difference.reference) for one in due]
-        return Read(turn, Page(tuple(one for one in found if one is not None)), suspicions=tuple(due))
+        return Read(turn, _together(found), suspicions=tuple(due))
     if turn.stage is Stage.OURS:
         async with unavailable_when_down(), pool.acquire() as connection:
             unseen = await reconciliations.unseen(connection, turn, MOST_BY_NAME)
-        shown, unknown = await _by_name(books, unseen)
-        return Read(turn, Page(tuple(shown)), unseen=tuple(unseen), unknown=tuple(unknown))
+        page, unknown = await _by_name(books, unseen)
+        return Read(turn, page, unseen=tuple(unseen), unknown=tuple(unknown))
     resource = Resource(turn.stage.value)
     return Read(turn, await books.page(resource, turn.since, turn.until, turn.behind))
 
@@ -134,20 +133,24 @@ async def _record(pool: Pool, ids: Ids, read: Read, now: datetime) -> Recorded:
     return Recorded(told, progress.finished_at is not None)
 
 
-async def _by_name(books: Books, unseen: Iterable[Unseen]) -> tuple[list[Theirs], list[tuple[Unseen, Resource]]]:
+async def _by_name(books: Books, unseen: Iterable[Unseen]) -> tuple[Page, list[tuple[Unseen, Resource]]]:
     """Return payments asked for by name, each with the charge that it speaks of; and those that are not known."""
-    shown: list[Theirs] = []
+    pages: list[Page] = []
     unknown: list[tuple[Unseen, Resource]] = []
     for one in unseen:
         resource = books.resource_of(one.name)
-        found = await books.show(resource, one.name)
-        if not isinstance(found, TheirPayment):
-            unknown.append((one, resource))
-            continue
-        charge_id = found.verdict.charge_id
-        charge = None if charge_id in {None, found.name} else await books.show(Resource.CHARGE, str(charge_id))
-        shown += [found] if charge is None else [found, charge]
-    return shown, unknown
+        pages.append(await books.show(resource, one.name))
+        unknown += [] if pages[-1].shown or pages[-1].alarms else [(one, resource)]
+        charges = {found.verdict.charge_id for found in pages[-1].shown if isinstance(found, TheirPayment)}
+        pages += [await books.show(Resource.CHARGE, charge) for charge in charges - {None, one.name} if charge]
+    return _together(pages), unknown
+
+
+def _together(pages: Iterable[Page]) -> Page:
+    found = list(pages)
+    return Page(
+        tuple(one for page in found for one in page.shown), alarms=tuple(one for page in found for one in page.alarms)
+    )
 
 
 async def _missing(connection: Connection, read: Read) -> list[Difference]:

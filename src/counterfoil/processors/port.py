@@ -167,11 +167,11 @@ class Books(Protocol):
     def resource_of(self, name: str) -> Resource:
         """Return what kind of thing a payment goes by whose name at the processor is this."""
 
-    async def show(self, resource: Resource, name: str) -> Theirs | None:
-        """Return one thing as it stands now; None where the processor does not know it, or it is none of ours.
+    async def show(self, resource: Resource, name: str) -> Page:
+        """Return a page of one thing as it stands now; of none where the processor does not know it, or it is not ours.
 
         Raises:
-            Untold: the processor did not answer, or what it answered cannot be read.
+            Untold: the processor did not answer.
         """
 
 

@@ -4,7 +4,8 @@ Stripe lists each by the time it was made, the newest first. Of charges the list
 their balance transactions what Stripe kept; so intents are read for how payments stand, charges for the money.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any, Final
@@ -82,34 +83,22 @@ class StripeBooks:
         if expanded:
             parameters["expand"] = expanded
         listed = await self._asked(lambda: self._lists[resource](parameters))
-        cause = Cause(Source.LOOK_UP, _request_id(listed))
-        shown: list[Theirs] = []
-        alarms: list[str] = []
-        foreign = 0
-        for thing in listed.data:
-            try:
-                one = _read(resource, thing, cause)
-            except _UNREADABLE as error:
-                alarms.append(f"{thing.get('id')} is not what Stripe documents ({type(error).__name__})")
-                continue
-            if one is None:
-                foreign += 1
-            else:
-                shown.append(one)
+        found = _page(resource, listed.data, Cause(Source.LOOK_UP, _request_id(listed)))
         last = listed.data[-1] if listed.data else None
-        goes_on = bool(listed.has_more) and last is not None and last.id != behind
-        reached = None if last is None else datetime.fromtimestamp(last.created, UTC)
-        return Page(tuple(shown), foreign, last.id if goes_on and last is not None else None, reached, tuple(alarms))
+        if last is None:
+            return found
+        goes_on = bool(listed.has_more) and last.id != behind
+        return replace(found, last=last.id if goes_on else None, reached=datetime.fromtimestamp(last.created, UTC))
 
     def resource_of(self, name: str) -> Resource:
         """Return whether a payment of that name goes by a PaymentIntent or by its charge."""
         return Resource.CHARGE if name.startswith(charges.PREFIXES) else Resource.INTENT
 
-    async def show(self, resource: Resource, name: str) -> Theirs | None:
-        """Return one thing as it stands now; None where Stripe does not know it, or it is none of ours.
+    async def show(self, resource: Resource, name: str) -> Page:
+        """Return a page of one thing as it stands now; of none where Stripe does not know it, or it is not ours.
 
         Raises:
-            Untold: Stripe did not answer, or what it answered cannot be read.
+            Untold: Stripe did not answer.
         """
         expanded = list(_EXPANDED.get(resource, ()))
         parameters: dict[str, Any] = {"expand": expanded} if expanded else {}
@@ -117,14 +106,9 @@ class StripeBooks:
             thing = await self._asked(lambda: self._shows[resource](name, parameters))
         except Untold as untold:
             if isinstance(untold.__cause__, stripe.InvalidRequestError) and untold.__cause__.http_status == _NOT_FOUND:
-                return None
+                return Page()
             raise
-        cause = Cause(Source.LOOK_UP, _request_id(thing))
-        try:
-            return _read(resource, thing, cause)
-        except _UNREADABLE as error:
-            alarm = f"{name} is not what Stripe documents ({type(error).__name__})"
-            raise Untold(verdicts.of_silence(cause, alarm=alarm)) from error
+        return _page(resource, [thing], Cause(Source.LOOK_UP, _request_id(thing)))
 
     async def _asked(self, ask: Callable[[], Awaitable[Any]]) -> Any:
         async with self._turns.turn(Priority.RECONCILE):
@@ -132,6 +116,20 @@ class StripeBooks:
                 return await ask()
             except Exception as error:
                 raise Untold(self._silence(error)) from error
+
+
+def _page(resource: Resource, things: Sequence[Mapping[str, Any]], cause: Cause) -> Page:
+    """Return what may be ours of these things; one that cannot be read keeps no other from being compared."""
+    shown: list[Theirs] = []
+    alarms: list[str] = []
+    for thing in things:
+        try:
+            one = _read(resource, thing, cause)
+        except _UNREADABLE as error:
+            alarms.append(f"{thing.get('id')} is not what Stripe documents ({type(error).__name__})")
+        else:
+            shown += [one] if one is not None else []
+    return Page(tuple(shown), len(things) - len(shown) - len(alarms), alarms=tuple(alarms))
 
 
 def _read(resource: Resource, thing: Mapping[str, Any], cause: Cause) -> Theirs | None:
