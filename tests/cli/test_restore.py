@@ -1,9 +1,12 @@
 """`counterfoil restore` tells the database that it was put back, before any role runs on it."""
 
+import asyncio
 import subprocess
 from collections.abc import Callable
 
 import pytest
+
+from counterfoil.store.pool import open_pool
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -18,6 +21,16 @@ def test_begin_stops_all_sending_and_says_what_comes_next(counterfoil: Command, 
     assert "what happened since 2026-03-01T12:00:00Z may be forgotten" in first.stdout
     assert "nothing is sent already" in second.stdout
     assert "a disk was lost" in second.stdout
+
+
+async def test_whoever_sends_already_is_named(counterfoil: Command, migrated_url: str) -> None:
+    """What they have in hand may still be sent: they were to be stopped first."""
+    async with open_pool(migrated_url, name="counterfoil worker", largest=1) as pool, pool.acquire():
+        done = await asyncio.to_thread(
+            counterfoil, "restore", "begin", "--reason", "a test", settings={"DATABASE_URL": migrated_url}
+        )
+    assert done.returncode == 0
+    assert done.stderr == "connected already: worker. What they have in hand may still be sent.\n"
 
 
 def test_finish_is_refused_until_it_has_caught_up(counterfoil: Command, migrated_url: str) -> None:

@@ -33,7 +33,9 @@ def begin(
     import asyncio
 
     known_until = _moment(to) if to else None
-    found, new = asyncio.run(_begin(load_from_process(None), reason, known_until))
+    found, new, senders = asyncio.run(_begin(load_from_process(None), reason, known_until))
+    if senders:
+        typer.echo(f"connected already: {', '.join(senders)}. What they have in hand may still be sent.", err=True)
     if not new:
         typer.echo(f"nothing is sent already, since {found.began_at:%Y-%m-%d %H:%M:%S} UTC: {found.reason}")
     typer.echo(
@@ -59,7 +61,7 @@ def _moment(text: str) -> datetime:
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
-async def _begin(settings: Settings, reason: str, known_until: datetime | None) -> "tuple[Restore, bool]":
+async def _begin(settings: Settings, reason: str, known_until: datetime | None) -> "tuple[Restore, bool, list[str]]":
     from counterfoil.cli.database import database, migrated
     from counterfoil.runtime.clock import SystemClock
     from counterfoil.runtime.ids import TimeOrderedIds
@@ -71,7 +73,8 @@ async def _begin(settings: Settings, reason: str, known_until: datetime | None) 
         raise WrongUsage("--to is still ahead")
     async with database(settings) as connection:
         with migrated():
-            return await restores.begin(connection, TimeOrderedIds(clock).new(), reason, now, known_until)
+            found, new = await restores.begin(connection, TimeOrderedIds(clock).new(), reason, now, known_until)
+            return found, new, await restores.senders(connection)
 
 
 async def _finish(settings: Settings) -> "Restore":

@@ -15,6 +15,10 @@ MARGIN: Final = timedelta(hours=1)
 """How much farther back than what the database knows it has to be compared: for clocks, and for what was under way."""
 
 
+SENDERS: Final = ("gateway", "worker")
+"""The roles that hold the processor's key, by the names of their sessions."""
+
+
 @dataclass(frozen=True, slots=True)
 class Restore:
     """Why nothing is sent, since when, and until when the database knows what was."""
@@ -63,6 +67,12 @@ async def begin(
     found = await current(connection)
     assert found is not None, "there is one, ours or an earlier one"
     return found, began
+
+
+async def senders(connection: Connection) -> list[str]:
+    """Return which roles that send are connected to the database; what they have in hand may still be sent."""
+    found = await connection.fetch(_SQL.senders, [f"counterfoil {role}" for role in SENDERS])
+    return [record["application_name"].removeprefix("counterfoil ") for record in found]
 
 
 async def finish(connection: Connection, now: datetime) -> Restore:

@@ -16,6 +16,11 @@ INSERT INTO restores (id, reason, began_at, known_until)
 VALUES ($1::uuid, $2::text, $3::timestamptz, $4::timestamptz)
 ON CONFLICT DO NOTHING RETURNING id;
 
+-- name: senders
+-- Which of our processes that send have a session in this database right now. Takes no lock.
+SELECT DISTINCT application_name FROM pg_stat_activity
+ WHERE datname = current_database() AND application_name = ANY($1::text[]) ORDER BY application_name;
+
 -- name: hold
 -- The restore that is not finished, if there is one, locked until the transaction ends.
 SELECT id, reason, began_at, known_until FROM restores WHERE finished_at IS NULL FOR UPDATE;
