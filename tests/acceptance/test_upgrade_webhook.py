@@ -149,6 +149,21 @@ async def test_an_upgrade_can_be_taken_back(shop: Shop) -> None:
     await all_succeeded_once(shop)
 
 
+async def test_who_was_stopped_while_finishing_finishes_by_doing_it_again(shop: Shop) -> None:
+    """The old endpoint is deleted and the new one still says that it replaces it: after a second time it does not."""
+    begun = await shop.upgrade()
+    await shop.merchant.at_stripe(shop.http, "DELETE", f"/v1/webhook_endpoints/{shop.old['id']}")
+    back = await shop.upgrade("--roll-back")
+    done = await shop.upgrade("--finish")
+    again = await shop.upgrade("--finish")
+
+    assert [one.returncode for one in (begun, back, done, again)] == [0, 1, 0, 1]
+    assert back.stderr.startswith(f"counterfoil: {shop.old['id']} is deleted: without we_")
+    assert again.stderr == "counterfoil: no upgrade is under way\n"
+    found = await shop.merchant.at_stripe(shop.http, "GET", "/v1/webhook_endpoints")
+    assert [one["metadata"] for one in found["data"]] == [{}]
+
+
 async def test_what_waits_to_be_delivered_is_waited_for(shop: Shop) -> None:
     """While events are under way to the old endpoint it is not deleted, unless somebody says so."""
     begun = await shop.upgrade()
