@@ -274,6 +274,20 @@ FAULTS: dict[str, tuple[Planting, str, str, str]] = {
         lambda h: statements(h, [PARTITIONS], ["SELECT make_notice_partitions(current_date, 14)"]),
         "partitions", "failure", "partitions for 1 days",
     ),
+    "a database that was put back": (
+        lambda h: statements(
+            h,
+            ["INSERT INTO restores SELECT gen_random_uuid(), 'a drill', now(), now()"],
+            ["DELETE FROM restores"],
+        ),
+        "sending", "failure", "as the database was put back: a drill",
+    ),
+    "a key that is paused": (
+        lambda h: statements(
+            h, ["INSERT INTO pauses SELECT 'other', now(), 'it was revoked', now()"], ["DELETE FROM pauses"]
+        ),
+        "sending", "failure", "UTC: it was revoked",
+    ),
     "a worker that stands still": (frozen_worker, "notices", "failure", "1 not read, the oldest for 20 min"),
     "a pooler": (pooled, "connections", "failure", "a pooler stands between"),
     "a database out of reach": (

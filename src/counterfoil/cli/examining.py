@@ -17,11 +17,12 @@ from counterfoil.cli.findings import Finding, Ping
 from counterfoil.config import STRIPE_API_VERSION, Mode, Settings, StripeDriver, open_files_from_process
 from counterfoil.processors.stripe import notices, signatures
 from counterfoil.processors.stripe.account import Account, Endpoint, NoAnswer, NotAllowed, SeenEvent
+from counterfoil.roles.pausing import LEFT_AFTER
 from counterfoil.roles.processor import open_processor
 from counterfoil.roles.webhook_receiver.endpoint import PATHS
 from counterfoil.runtime.clock import Clock
 from counterfoil.runtime.secret import Secret
-from counterfoil.store import embedded, health, migrate, partitions
+from counterfoil.store import embedded, health, migrate, partitions, pauses, restores
 from counterfoil.store import notices as kept_notices
 from counterfoil.store.pool import NOT_MIGRATED
 
@@ -207,6 +208,8 @@ async def _of_connection(
             names, live = [event.id for event in listed.events], settings.mode is Mode.LIVE
             had = await health.received(connection, names, livemode=live)
             found += findings.of_events(listed.events, had, listed.now, listed.since)
+        pause = await pauses.oldest(connection, now - LEFT_AFTER)
+        found += findings.of_halt(await restores.current(connection), pause)
         found += findings.of_parked(await kept_notices.parked(connection), now)
         found += findings.of_work(await health.work(connection, now), now)
     except NOT_MIGRATED:

@@ -11,7 +11,9 @@ from counterfoil.processors.stripe.account import Endpoint, Greeting, SeenEvent
 from counterfoil.store.health import ServerHealth, Waiting, Work
 from counterfoil.store.notices import Parked
 from counterfoil.store.partitions import FEWEST_AHEAD
+from counterfoil.store.pauses import Pause
 from counterfoil.store.pool import OLDEST_VERSION
+from counterfoil.store.restores import Restore
 
 CLOCK_WARNS: Final = timedelta(seconds=120)
 """Machines that ask a time server differ by milliseconds."""
@@ -303,6 +305,19 @@ def of_work(work: Work, now: datetime) -> list[Finding]:
         late.append(warning("effects", f"{work.parked} are parked for a person", "`counterfoil parked list`"))
     line = f"nothing waits for longer than {LATE.total_seconds():.0f} s; {work.open} payments are open"
     return late or [ok("work", line)]
+
+
+def of_halt(restore: Restore | None, pause: Pause | None) -> list[Finding]:
+    """Judge whether something keeps all of us from sending: a database that was put back, a key that is refused."""
+    found = []
+    if restore is not None:
+        line = f"nothing is sent since {restore.began_at:%Y-%m-%d %H:%M} UTC, as the database was put back"
+        remedy = "`counterfoil reconcile`, see to what is left, then `counterfoil restore finish`"
+        found.append(failure("sending", f"{line}: {restore.reason}", remedy))
+    if pause is not None:
+        line = f"nothing is sent with a key since {pause.since:%Y-%m-%d %H:%M} UTC: {pause.reason}"
+        found.append(failure("sending", line, "let Stripe take it again, or restart gateways and workers with another"))
+    return found
 
 
 def of_parked(parked: Parked, now: datetime) -> list[Finding]:
