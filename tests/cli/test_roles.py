@@ -33,6 +33,13 @@ def test_an_unknown_role_is_usage(
     assert (done.returncode, done.stderr) == (2, f"counterfoil: {line}\n")
 
 
+def test_the_role_is_found_without_a_look_at_another_roles_files(counterfoil: Command) -> None:
+    """PAYMENTS_MODE names the receiver, whose account need not see the key's file: what it lacks is its own secret."""
+    settings = {"PAYMENTS_MODE": "webhook-receiver", "SECRETS_SOURCE": "file", "STRIPE_KEY": "/nowhere/key"}
+    done = counterfoil("run", settings=settings)
+    assert (done.returncode, done.stderr.partition(":")[2][:34]) == (78, " STRIPE_WEBHOOK_SECRETS is missing")
+
+
 @pytest.mark.parametrize(
     ("role", "setting"),
     [("gateway", "STRIPE_KEY"), ("worker", "STRIPE_KEY"), ("webhook-receiver", "STRIPE_WEBHOOK_SECRETS")],

@@ -75,6 +75,7 @@ def test_a_role_reads_no_file_of_another_roles_secret(write: Write) -> None:
     environ = {"SECRETS_SOURCE": "file", "STRIPE_WEBHOOK_SECRETS": write("s", SECRET), "STRIPE_KEY": "/nowhere/key"}
     settings = config.load(environ, Role.WEBHOOK_RECEIVER)
     assert (settings.stripe_key, len(settings.stripe_webhook_secrets)) == (None, 1)
+    assert config.named_role({**environ, "PAYMENTS_MODE": "webhook-receiver"}) is Role.WEBHOOK_RECEIVER
 
 
 def test_a_file_that_everybody_may_read_is_named_and_refused_in_live_mode(write: Write) -> None:

@@ -42,6 +42,11 @@ class _Answer:
     body: Mapping[str, Any]
 
 
+def may_use_proxy(url: str) -> bool:
+    """Say whether a proxy that the environment names is the way to an address: it has no part in this machine."""
+    return urlsplit(url).hostname not in _LOOPBACK_HOSTS
+
+
 def gateway_of(settings: Settings) -> Gateway:
     """Return the gateway that the settings name, else the one that `counterfoil up` left in COUNTERFOIL_HOME.
 
@@ -93,7 +98,7 @@ class Connection:
             base_url=gateway.url,
             headers=headers,
             timeout=httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS),
-            trust_env=urlsplit(gateway.url).hostname not in _LOOPBACK_HOSTS,  # a proxy has no part in this machine
+            trust_env=may_use_proxy(gateway.url),
         )
 
     def __enter__(self) -> Self:

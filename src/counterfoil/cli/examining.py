@@ -11,6 +11,7 @@ import asyncpg
 import httpx
 
 from counterfoil.cli import findings
+from counterfoil.cli.connection import may_use_proxy
 from counterfoil.cli.database import connected
 from counterfoil.cli.exits import Unreachable
 from counterfoil.cli.findings import Finding, Ping
@@ -124,7 +125,7 @@ async def _of_secrets(
         line = f"of {len(urls)} receivers it is not known which is ours" if urls else "nothing says where it is"
         return [findings.warning("receiver", line, "set PUBLIC_URL, or name it with --receiver")]
     (url,) = urls
-    async with httpx.AsyncClient(timeout=PING_SECONDS, trust_env=False) as client:
+    async with httpx.AsyncClient(timeout=PING_SECONDS, trust_env=may_use_proxy(url)) as client:
         pings = [
             await _ping(client, url, place, one.secret.reveal().encode(), settings.mode, clock)
             for place, one in enumerate(settings.stripe_webhook_secrets, start=1)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from counterfoil.cli.exits import WrongUsage
-from counterfoil.config import Role, load_from_process, open_files_from_process
+from counterfoil.config import Role, load_from_process, open_files_from_process, role_from_process
 from counterfoil.domain.errors import Misconfigured
 
 if TYPE_CHECKING:
@@ -63,11 +63,11 @@ def _chosen(role: str) -> Role:
             raise WrongUsage(f"there is no such role; the roles are: {_ROLES}")
         return Role(role)
     try:
-        settings = load_from_process(None)
+        named = role_from_process()
     except Misconfigured as refusal:
         if refusal.setting == "PAYMENTS_MODE":
             raise WrongUsage(str(refusal)) from None
         raise
-    if settings.payments_mode is None:
+    if named is None:
         raise WrongUsage(f"name a role, or set PAYMENTS_MODE; the roles are: {_ROLES}")
-    return settings.payments_mode
+    return named

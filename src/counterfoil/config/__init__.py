@@ -181,6 +181,20 @@ def load(environ: Mapping[str, str], role: Role | None) -> Settings:
     return _without_others_secrets(settings, role)
 
 
+def named_role(environ: Mapping[str, str]) -> Role | None:
+    """Return the role that PAYMENTS_MODE names, without a look at any other setting's value. Raises as `load`."""
+    _refuse_unknown(environ)
+    (setting,) = [one for one in SETTINGS if one.field == "payments_mode"]
+    role = _parsed(setting, _text_of(setting, environ))
+    assert role is None or isinstance(role, Role)
+    return role
+
+
+def role_from_process() -> Role | None:
+    """Return `named_role` of this process's own environment."""
+    return named_role(_environ)
+
+
 def load_from_process(role: Role | None) -> Settings:
     """Return `load` of this process's own environment."""
     return load(_environ, role)
