@@ -141,29 +141,32 @@ def _settled(gateway: Connection, ended: Mapping[str, Any]) -> list[Mapping[str,
 
 def _print_ended(ended: Mapping[str, Any], left: list[Mapping[str, Any]], settled: list[Mapping[str, Any]]) -> None:
     counts, screen = ended["differences"], terminal.console()
-    if left or settled:
-        rows = [[*_cells(one), one["remedy"]] for one in (*left, *settled)]
-        names = ["state", "subject", "verdict", "payment", "at the processor", "ours", "theirs", "done, or to do"]
-        terminal.print_table(names, rows, unbroken=("state", "subject", "verdict"))
+    for one in (*left, *settled):
+        _print_difference(one)
     if counts["settled"] > len(settled):
         screen.print(f"… and {counts['settled'] - len(settled)} more that were settled", style="dim")
-    both = "Both books are equal" if not counts["left"] else f"{counts['left']} differences are left"
+    both = "Both books are equal" if not counts["left"] else f"Left to a person: {counts['left']}"
     screen.print(
-        f"{both}: {ended['payments_compared']} payments compared since {ended['since']}, "
-        f"{counts['settled']} differences settled, {counts['acknowledged']} acknowledged, "
-        f"{ended['foreign']} things at the processor that are none of ours"
+        f"{both}; payments compared since {ended['since']}: {ended['payments_compared']}; differences settled: "
+        f"{counts['settled']}; acknowledged: {counts['acknowledged']}; none of ours: {ended['foreign']}"
     )
     if left:
-        screen.print("`counterfoil reconcile --acknowledge DIFFERENCE --note …` once you have seen to one:")
-        for one in left:
-            screen.print(f"  {one['difference_id']}  {one['processor_reference']}")
+        screen.print("Once you have seen to one: `counterfoil reconcile --acknowledge DIFFERENCE --note …`")
 
 
-def _cells(one: Mapping[str, Any]) -> list[str]:
-    nothing = "—"
-    names = ("payment_id", "processor_reference", "ours", "theirs")
-    said = [str(one[name]) if one[name] is not None else nothing for name in names]
-    return [one["state"], one["subject"], one["verdict"].replace("_", " "), *said]
+def _print_difference(one: Mapping[str, Any]) -> None:
+    """Print what differs, how each side has it, and what was done or is to be done; its own id where it is left."""
+    from rich.text import Text
+
+    is_left = one["state"] == "left"
+    label = Text(f"{one['state']:8}", style="bold red" if is_left else "dim")
+    lines = [
+        f"{one['subject']}, {one['verdict'].replace('_', ' ')}: {one['processor_reference']}",
+        f"payment {one['payment_id'] or '—'}: ours {one['ours'] or '—'}, theirs {one['theirs'] or '—'}",
+        str(one["remedy"]),
+        *([f"difference {one['difference_id']}"] if is_left else []),
+    ]
+    terminal.print_hanging(label, "\n".join(lines))
 
 
 _SAYING = {
