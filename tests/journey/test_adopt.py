@@ -16,7 +16,7 @@ from counterfoil.domain.errors import LookUpOnly, NotCleared
 from counterfoil.domain.order import Order
 from counterfoil.domain.payment import CaptureMethod
 from counterfoil.domain.refunding import Wish as RefundWish
-from counterfoil.journey import authorize, cancel, capture, reconcile, refund, renew, retry, void
+from counterfoil.journey import announce, authorize, cancel, capture, reconcile, refund, renew, retry, void
 from counterfoil.journey.accept import Accepted, Repeated, Wish
 from counterfoil.processors.stripe.client import StripeProcessor
 from counterfoil.runtime.ids import Ids
@@ -239,6 +239,18 @@ async def test_nothing_is_sent_until_it_has_caught_up(shop: Shop, stripe: Stripe
     assert len(await refund.claim_due(pool, stripe.refund, claimant(), shop.clock.now())) == 1
     (accepted,) = await shop.place(order(5))
     assert isinstance(accepted, Accepted)
+
+
+async def test_whoever_follows_the_facts_misses_none(shop: Shop) -> None:
+    """They may have read farther than the restored database knows: what is published now stands behind all of it."""
+    await shop.charge(order(1))
+    async with shop.pool.acquire() as connection:
+        await announce.run(connection, shop.clock.now())
+        known = await connection.fetchval("SELECT max(position) FROM positions")
+        await restored(shop)
+        await announce.run(connection, shop.clock.now())
+        (first,) = await connection.fetch("SELECT position FROM positions WHERE position > $1", known)
+    assert first["position"] > known + restores.SKIPPED
 
 
 async def test_look_ups_go_on(shop: Shop) -> None:

@@ -15,6 +15,9 @@ MARGIN: Final = timedelta(hours=1)
 """How much farther back than what the database knows it has to be compared: for clocks, and for what was under way."""
 
 
+SKIPPED: Final = 10_000_000
+"""More positions than anybody publishes between two backups; of the 2^53 that every reader can count, next to none."""
+
 SENDERS: Final = ("gateway", "worker")
 """The roles that hold the processor's key, by the names of their sessions."""
 
@@ -55,6 +58,8 @@ async def begin(
 ) -> tuple[Restore, bool]:
     """Let nothing be sent from now on; return the restore, and whether it is a new one.
 
+    What is published from now on stands behind whatever anybody may have read before the database was put back.
+
     Args:
         connection: to the database that was put back.
         new_id: names it.
@@ -63,7 +68,10 @@ async def begin(
         known_until: what it was put back to; None takes when anything was last put on record in it.
     """
     until = known_until or await connection.fetchval(_SQL.known_until)
-    began = await connection.fetchval(_SQL.begin, new_id, reason, now, until) is not None
+    async with connection.transaction():
+        began = await connection.fetchval(_SQL.begin, new_id, reason, now, until) is not None
+        if began:
+            await connection.fetchval(_SQL.skip_positions, SKIPPED)
     found = await current(connection)
     assert found is not None, "there is one, ours or an earlier one"
     return found, began

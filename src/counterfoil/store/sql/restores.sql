@@ -16,6 +16,12 @@ INSERT INTO restores (id, reason, began_at, known_until)
 VALUES ($1::uuid, $2::text, $3::timestamptz, $4::timestamptz)
 ON CONFLICT DO NOTHING RETURNING id;
 
+-- name: skip_positions
+-- Whatever is published from now on stands $1 positions farther on: who follows the facts may have read beyond the last one
+-- that is on record here. Takes no lock; a position that was drawn is never drawn again.
+SELECT setval(sequence, nextval(sequence) + $1::bigint)
+  FROM pg_get_serial_sequence('positions', 'position') AS sequence;
+
 -- name: senders
 -- Which of our processes that send have a session in this database right now. Takes no lock.
 SELECT DISTINCT application_name FROM pg_stat_activity
