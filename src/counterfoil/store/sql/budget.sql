@@ -7,11 +7,11 @@ INSERT INTO rate_budgets (account, livemode, tokens, look_up, reconcile, catch_u
 VALUES ($1, $2, 0, 0, 0, 0, coalesce($3::timestamptz, clock_timestamp())) ON CONFLICT DO NOTHING;
 
 -- name: lease
--- Refill the budget of an account ($1, $2) up to the moment $3 (nothing: now, by the server's clock), and take from it as many
--- whole tokens as are wanted ($7) and there: for charges; for charges to come; for look-ups, reconciliation and catching up.
--- Each of the four buckets (all, and the three kinds of question) has its rate by the second ($4) and its capacity ($5); whoever
--- comes after the charges leaves so much of the first ($6). Amounts but for $4 and $7 are in millionths. Locks the row, for
--- this statement alone.
+-- Refill the budget of an account ($1, $2) up to the moment $3 (nothing: now, by the server's clock), and take from it as
+-- many whole tokens as are wanted ($7) and there: for charges; for charges to come; for look-ups, reconciliation and
+-- catching up. Each of the four buckets (all, and the three kinds of question) has its rate by the second ($4) and its
+-- capacity ($5); whoever comes after the charges leaves so much of the first ($6). Amounts but for $4 and $7 are in
+-- millionths. Locks the row, for this statement alone.
 WITH held AS (
     SELECT tokens, look_up, reconcile, catch_up, refilled_at,
            greatest(refilled_at, coalesce($3::timestamptz, clock_timestamp())) AS until

@@ -33,8 +33,8 @@ RETURNING e.payment_id, e.kind, e.tries, e.fence, e.created_at, p.state, p.order
               AS can_retry;
 
 -- name: settle
--- Say how effects ($1 payment, $2 kind) that are still held under the fence $3 stand now ($4 state, $5 reason, $6 next try), at
--- $7. Returns those that were still held. Locks each.
+-- Say how effects ($1 payment, $2 kind) that are still held under the fence $3 stand now ($4 state, $5 reason, $6 next
+-- try), at $7. Returns those that were still held. Locks each.
 UPDATE effects AS e
    SET state = t.state, reason = t.reason, next_try_at = t.next_try_at, claimed_by = NULL, claim_expires_at = NULL,
        ended_at = CASE WHEN t.state <> 'waiting' THEN $7::timestamptz END

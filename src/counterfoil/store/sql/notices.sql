@@ -2,7 +2,8 @@
 
 -- name: keep
 -- Keep deliveries: the small row, its count of deliveries raised where it is known already, and the body of those that
--- are new. One that is parked waits to be read again: what was in its way may be gone. Returns for each what the kept row says it is. Waits for a rival that keeps the same event.
+-- are new. One that is parked waits to be read again: what was in its way may be gone. Returns for each what the kept row
+-- says it is. Waits for a rival that keeps the same event.
 WITH come AS (
     SELECT * FROM unnest($1::text[], $2::boolean[], $3::text[], $4::text[], $5::text[], $6::int[], $7::bytea[])
            AS t(account, livemode, event_id, type, object_id, deliveries, body)
@@ -56,8 +57,8 @@ SELECT account, livemode, event_id, tries, type, payment_id, b.body
   FROM due LEFT JOIN notice_bodies AS b USING (received_on, account, livemode, event_id);
 
 -- name: take_one
--- The notice named by $1, $2, $3 (account, livemode, event id), whatever became of it, with its body. Locks the small row until
--- the transaction ends.
+-- The notice named by $1, $2, $3 (account, livemode, event id), whatever became of it, with its body. Locks the small row
+-- until the transaction ends.
 SELECT n.account, n.livemode, n.event_id, n.tries, n.type, n.payment_id, b.body
   FROM notices AS n LEFT JOIN notice_bodies AS b USING (received_on, account, livemode, event_id)
  WHERE n.account = $1::text AND n.livemode = $2::boolean AND n.event_id = $3::text FOR UPDATE OF n;

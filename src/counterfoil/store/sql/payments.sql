@@ -92,9 +92,9 @@ SELECT charge_id, payment_id FROM attempts WHERE charge_id = ANY($1::text[]);
 
 -- name: lock_due_to_send
 -- Up to $2 payments whose time has come at $1 and whose last attempt is still to be sent, or sent again, under a key that
--- was first sent after $3; none while the credential $4 is paused, or a restored database catches up. A first attempt whose intent is known is asked about
--- instead; of a further one the intent would tell the earlier ones' story. Locks each; rows another process holds are
--- skipped.
+-- was first sent after $3; none while the credential $4 is paused, or a restored database catches up. A first attempt
+-- whose intent is known is asked about instead; of a further one the intent would tell the earlier ones' story. Locks
+-- each; rows another process holds are skipped.
 SELECT id FROM payments AS p
  WHERE next_check_at <= $1::timestamptz AND state IN ('requested', 'processing', 'in_doubt')
    AND EXISTS (

@@ -25,8 +25,8 @@ SELECT id, fingerprint FROM refunds WHERE payment_id = $1::uuid AND request_key 
 
 -- name: take_due
 -- Up to $2 refunds that are to be sent at $1, first or again, under a key that was first sent after $3, with what the
--- processor has to be told of each; none while the credential $4 is paused, or a restored database catches up. Locks each refund until the transaction ends;
--- those another process holds are skipped.
+-- processor has to be told of each; none while the credential $4 is paused, or a restored database catches up. Locks each
+-- refund until the transaction ends; those another process holds are skipped.
 SELECT r.id, r.payment_id, p.order_id, p.event_id, p.intent_id, r.amount, r.reason, r.idempotency_key, r.request,
        r.request_key, r.first_sent_at,
        (SELECT charge_id FROM attempts AS a WHERE a.payment_id = p.id AND a.state = 'captured' ORDER BY number LIMIT 1)
