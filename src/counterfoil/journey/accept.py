@@ -121,9 +121,6 @@ async def _accept(connection: Connection, ids: Ids, wishes: Sequence[Wish], now:
     Two that accept in the same moment may each let a customer's last attempt through: it is a limit, not an account. A
     payment whose order was cancelled before ends at once, and is nobody's to send.
     """
-    if await restores.current(connection) is not None:
-        known = await payments.known_events(connection, [wish.order.event_id for wish in wishes])
-        return {wish.payment_id: LookUpOnly() for wish in wishes if wish.order.event_id not in known}
     late = await screening.too_many(connection, [(one.payment_id, one.order) for one in wishes], now)
     screened = [wish.payment_id for wish in wishes if wish.screening.mode is not ScreeningMode.NONE]
     unwanted = await cancellations.of_orders(connection, {wish.order.order_id for wish in wishes})
@@ -168,11 +165,14 @@ async def _explain(connection: Connection, wishes: Sequence[Wish], now: datetime
     held = await payments.read(connection, [one.payment_id for one in known.values()]) if known else {}
     freed = [wish.payment_id for wish in fresh if wish.order.order_id not in live]
     taken = await payments.read(connection, freed) if freed else {}
+    restoring = bool(fresh) and await restores.current(connection) is not None
     answers: _Answers = {}
     for wish in wishes:
         before = known.get(wish.order.event_id)
         if wish.payment_id in taken:  # somebody named it before, for another event
             answers[wish.payment_id] = IdempotencyKeyReused()
+        elif before is None and restoring:
+            answers[wish.payment_id] = LookUpOnly()
         elif before is None:
             rival = live.get(wish.order.order_id)
             # The rival may have ended between our two statements: then the order is free, and asking again succeeds.

@@ -17,7 +17,7 @@ PROBLEM = "urn:counterfoil:problem:"
 LARGEST_PROBLEM_BYTES = 2048
 
 TALLY = """SELECT (SELECT count(*) FROM payments), (SELECT count(*) FROM attempts), (SELECT count(*) FROM facts),
-    (SELECT count(*) FROM notices), (SELECT count(*) FROM quarantine)"""
+    (SELECT count(*) FROM notices WHERE deliveries > 0), (SELECT count(*) FROM quarantine)"""
 
 _NUMBERS = itertools.count(1)
 
@@ -100,15 +100,19 @@ class Door:
         assert answer.status == 200, answer.raw
 
     async def tally(self) -> tuple[Any, ...]:
-        """Return how many payments, attempts, facts, notices and quarantined deliveries there are; the last sent."""
+        """Return how many payments, attempts, facts, delivered and quarantined notices there are; the last sent."""
         (counts,) = await fetch(self.stage, TALLY)
         return *counts, (await self.last_sent()).get("id")
 
     async def last_sent(self) -> dict[str, Any]:
-        """Return the last request that Stripe heard of us; empty before the first."""
-        question = b"GET /_sandbox/requests?limit=1 HTTP/1.1\r\n%b\r\nConnection: close\r\n\r\n" % HOST
+        """Return the last request of ours that could move anything at Stripe; empty before the first.
+
+        What a worker only asks, such as for events that were missed, it asks in its own time.
+        """
+        question = b"GET /_sandbox/requests?limit=100 HTTP/1.1\r\n%b\r\nConnection: close\r\n\r\n" % HOST
         log = (await exchanged(self.stage.sandbox_url, question)).said()["requests"]
-        return dict(log[0]) if log else {}
+        sent = [one for one in log if one["method"] != "GET"]
+        return dict(sent[-1]) if sent else {}
 
     async def refuses(self, row: Row) -> Answer:
         """Send a row: it is refused as it says, nothing repeats it, nothing comes of it, and the next is served."""

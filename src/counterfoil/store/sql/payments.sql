@@ -26,7 +26,9 @@ WITH asked AS (
            off_session, mandate::jsonb, return_url, locale, items::jsonb, metadata::jsonb, fingerprint, livemode,
            created_at, state, 1, next_check_at, created_at, stored_method, screening_mode, decide_by,
            decide_by IS NOT NULL, owns_order, adopted_at
-      FROM asked ORDER BY event_id
+      FROM asked
+     WHERE adopted_at IS NOT NULL OR NOT EXISTS (SELECT FROM restores WHERE finished_at IS NULL)
+     ORDER BY event_id
     ON CONFLICT DO NOTHING
     RETURNING id
 ), attempt AS (
