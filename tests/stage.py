@@ -269,4 +269,5 @@ _NEEDED: dict[str, dict[str, str]] = {
     "worker": {"STRIPE_KEY": KEY},
     "webhook-receiver": {"STRIPE_WEBHOOK_SECRETS": SECRET},
     "outbox-publisher": {},
+    "dispatcher": {},
 }

@@ -14,7 +14,7 @@ from counterfoil.cli.ports import Ports
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
-ROLES = "gateway, webhook-receiver, worker, outbox-publisher"
+ROLES = "gateway, webhook-receiver, worker, outbox-publisher, dispatcher"
 
 
 @pytest.mark.parametrize(

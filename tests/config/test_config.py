@@ -16,6 +16,13 @@ LIVE_KEY = "sk_live_51NotARealKey"
 SECRETS = [f"whsec_{letter * 24}" for letter in "abcd"]
 
 
+DISPATCHERS = {
+    "KAFKA_BROKERS": "kafka.example:9092",
+    "PAYMENTS_GATEWAY_URL": "http://gateway.example:8080",
+    "PAYMENTS_GATEWAY_TOKEN": "cf_made_up",
+}
+
+
 def refusal(environ: Mapping[str, str], role: Role | None) -> str:
     with pytest.raises(Misconfigured) as caught:
         config.load(environ, role)
@@ -42,6 +49,8 @@ def test_nothing_set_gives_the_defaults() -> None:
         public_url=None,
         kafka_brokers=None,
         kafka_config={},
+        payments_gateway_url=None,
+        payments_gateway_token=None,
         smtp_url=None,
         mail_from=None,
         default_payment_method=None,
@@ -256,7 +265,7 @@ def test_live_payments_never_travel_in_the_clear(environ: dict[str, str]) -> Non
         (
             "PAYMENTS_MODE",
             "wroker",
-            "PAYMENTS_MODE must be one of: gateway, webhook-receiver, worker, outbox-publisher",
+            "PAYMENTS_MODE must be one of: gateway, webhook-receiver, worker, outbox-publisher, dispatcher",
         ),
         ("PORT", "0", "PORT must be a port, 1 to 65535"),
         ("PORT", "65536", "PORT must be a port, 1 to 65535"),
@@ -329,8 +338,8 @@ def test_live_mode_refuses_what_is_for_trying_things_out(environ: dict[str, str]
 
 
 def test_a_role_holds_only_its_own_secrets() -> None:
-    """The receiver never holds the Stripe key, nor a charging role the signing secrets."""
-    environ = {"STRIPE_KEY": TEST_KEY, "STRIPE_WEBHOOK_SECRET": SECRETS[0]}
+    """The receiver never holds the Stripe key, nor a charging role the signing secrets, nor the dispatcher either."""
+    environ = {"STRIPE_KEY": TEST_KEY, "STRIPE_WEBHOOK_SECRET": SECRETS[0], **DISPATCHERS}
     held = {
         role: (settings.stripe_key is not None, bool(settings.stripe_webhook_secrets))
         for role in Role
@@ -341,7 +350,18 @@ def test_a_role_holds_only_its_own_secrets() -> None:
         Role.WEBHOOK_RECEIVER: (False, True),
         Role.WORKER: (True, False),
         Role.OUTBOX_PUBLISHER: (False, False),
+        Role.DISPATCHER: (False, False),
     }
+    environ["DATABASE_URL"] = "postgresql://payments:secret@db.example/payments"
+    assert config.load(environ, Role.DISPATCHER).database_url is None
+    assert config.load(environ, Role.GATEWAY).payments_gateway_token is None
+
+
+@pytest.mark.parametrize("name", ["KAFKA_BROKERS", "PAYMENTS_GATEWAY_URL", "PAYMENTS_GATEWAY_TOKEN"])
+def test_a_dispatcher_needs_both_of_its_ends(name: str) -> None:
+    """Without brokers, the gateway's address or a token for it, it does not start."""
+    rest = {key: text for key, text in DISPATCHERS.items() if key != name}
+    assert refusal(rest, Role.DISPATCHER).startswith(f"{name} is missing: the dispatcher cannot work without it")
 
 
 def test_a_refusal_never_shows_the_value() -> None:

@@ -9,7 +9,7 @@ from counterfoil import config
 from counterfoil.cli import terminal
 from counterfoil.cli.exits import ExitCode
 from counterfoil.cli.up import Home, PortBase
-from counterfoil.config import Role
+from counterfoil.config import ROLES_OF_UP
 
 if TYPE_CHECKING:
     from counterfoil.cli.installation import Installation
@@ -49,7 +49,7 @@ async def _played(home: Path | None, port_base: int | None) -> ExitCode:
         )
         screen.print("Counterfoil: five payments, from the order to the record of it\n", style="bold")
         async with installation(plan) as here:
-            screen.print(f"  Ready after {loop.time() - started:.1f} s: {', '.join(Role)}.\n", style="dim")
+            screen.print(f"  Ready after {loop.time() - started:.1f} s: {', '.join(ROLES_OF_UP)}.\n", style="dim")
             found = await _told(here)
         screen.print(f"\n  Everything is stopped again, {loop.time() - started:.1f} s in all.", style="dim")
     return ExitCode.REFUSED if found else ExitCode.DONE

@@ -12,7 +12,7 @@ from counterfoil.cli import connection, sandbox_settings
 from counterfoil.cli.exits import CommandFailed
 from counterfoil.cli.family import Family, Member, family
 from counterfoil.cli.ports import ADDRESS, Ports
-from counterfoil.config import Role, Settings
+from counterfoil.config import ROLES_OF_UP, Role, Settings
 from counterfoil.runtime.clock import SystemClock
 from counterfoil.runtime.ids import TimeOrderedIds
 from counterfoil.runtime.secret import Secret
@@ -46,7 +46,7 @@ class Plan:
     @property
     def parts(self) -> tuple[str, ...]:
         """The names of what listens, as `Ports` has them."""
-        roles = tuple(role.value.replace("-", "_") for role in Role)
+        roles = tuple(role.value.replace("-", "_") for role in ROLES_OF_UP)
         return (*roles, "mailbox", "smtp", "sandbox") if self.sandbox else roles
 
     def log(self, name: str) -> Path:
@@ -109,8 +109,8 @@ async def installation(plan: Plan) -> AsyncIterator[Installation]:
             )
         else:
             sandbox_settings.remove(plan.home)
-        plan.say(f"Starting {', '.join(Role)} …")
-        await kept.start(*(_role(plan, role, own) for role in Role))
+        plan.say(f"Starting {', '.join(ROLES_OF_UP)} …")
+        await kept.start(*(_role(plan, role, own) for role in ROLES_OF_UP))
         here = Installation(
             plan=plan, database_url=database_url, token=token, embedded=server is not None, kept=kept, own=own
         )
@@ -182,7 +182,7 @@ def _shared_environment(plan: Plan) -> dict[str, str]:
         own |= {"SMTP_URL": settings.smtp_url.reveal(), "MAIL_FROM": settings.mail_from}
     if settings.default_payment_method is not None:
         own["DEFAULT_PAYMENT_METHOD"] = settings.default_payment_method
-    for role in Role:
+    for role in ROLES_OF_UP:
         config.load(own, role)
     return own
 

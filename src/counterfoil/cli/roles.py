@@ -49,7 +49,7 @@ async def _until_told(role: Role, settings: "Settings") -> None:
     shutdown = Shutdown()
     async with AsyncExitStack() as running:
         running.enter_context(shutdown.on_signals())
-        if settings.database_url is None:
+        if role.needs_database and settings.database_url is None:
             from counterfoil.store import embedded
 
             url = await running.enter_async_context(embedded.joined_or_started(settings.counterfoil_home.absolute()))

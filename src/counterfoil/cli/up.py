@@ -8,7 +8,7 @@ import typer
 from counterfoil.cli import terminal
 from counterfoil.cli.exits import ExitCode
 from counterfoil.cli.ports import Ports
-from counterfoil.config import Role, load_from_process
+from counterfoil.config import ROLES_OF_UP, load_from_process
 
 if TYPE_CHECKING:
     from counterfoil.cli.installation import Installation, Plan
@@ -94,7 +94,7 @@ def _introduce(here: "Installation") -> None:
     plan = here.plan
     database = str(plan.home) if here.embedded else "DATABASE_URL"
     rows: list[list[str]] = [
-        [role.value, plan.ports.url(role.value.replace("-", "_")), str(plan.log(role.value))] for role in Role
+        [role.value, plan.ports.url(role.value.replace("-", "_")), str(plan.log(role.value))] for role in ROLES_OF_UP
     ]
     if plan.sandbox:
         rows.append(["mailbox", plan.ports.url("mailbox"), str(plan.log("mailbox"))])

@@ -34,6 +34,16 @@ class Role(StrEnum):
     WEBHOOK_RECEIVER = "webhook-receiver"
     WORKER = "worker"
     OUTBOX_PUBLISHER = "outbox-publisher"
+    DISPATCHER = "dispatcher"
+
+    @property
+    def needs_database(self) -> bool:
+        """Whether it works with the store."""
+        return self is not Role.DISPATCHER
+
+
+ROLES_OF_UP: tuple[Role, ...] = tuple(role for role in Role if role is not Role.DISPATCHER)
+"""Those that work with nothing but a database and the processor: all that is needed where there is no Kafka."""
 
 
 class Mode(StrEnum):
@@ -104,6 +114,8 @@ class Settings:
     public_url: str | None
     kafka_brokers: str | None
     kafka_config: Mapping[str, Secret]
+    payments_gateway_url: str | None
+    payments_gateway_token: Secret | None
     smtp_url: Secret | None
     mail_from: str | None
     default_payment_method: str | None
@@ -353,6 +365,7 @@ SETTINGS: tuple[Setting, ...] = (
         parse=values.database_url,
         secret=True,
         masked=values.masked_url,
+        of_use_to=frozenset(role for role in Role if role.needs_database),
         purpose="the PostgreSQL (15 or later) that keeps everything; unset: the embedded one",
     ),
     Setting(
@@ -406,6 +419,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         name="KAFKA_BROKERS",
         parse=values.brokers,
+        needed_by=frozenset({Role.DISPATCHER}),
         purpose="where Kafka is: host:port, with commas between several; unset: facts are at /events alone",
     ),
     Setting(
@@ -413,8 +427,21 @@ SETTINGS: tuple[Setting, ...] = (
         parse=values.kafka_config,
         absent=MappingProxyType({}),
         secret=True,
-        of_use_to=frozenset({Role.OUTBOX_PUBLISHER}),
+        of_use_to=frozenset({Role.OUTBOX_PUBLISHER, Role.DISPATCHER}),
         purpose='TLS and SASL for Kafka, as librdkafka names them: {"security.protocol": "SASL_SSL", …}',
+    ),
+    Setting(
+        name="PAYMENTS_GATEWAY_URL",
+        parse=values.url,
+        needed_by=frozenset({Role.DISPATCHER}),
+        purpose="the gateway that orders off Kafka are brought to",
+    ),
+    Setting(
+        name="PAYMENTS_GATEWAY_TOKEN",
+        parse=values.token,
+        secret=True,
+        needed_by=frozenset({Role.DISPATCHER}),
+        purpose="the bearer token, of scope charge, that is shown to that gateway",
     ),
     Setting(
         name="SMTP_URL",

@@ -77,6 +77,29 @@ FACTS_UNDELIVERED: Final = Gauge(
     "counterfoil_facts_undelivered", "Published facts that no broker took, for good.", registry=REGISTRY
 )
 OUTBOX_WAITING: Final = Gauge("counterfoil_outbox_waiting", "Facts without their position yet.", registry=REGISTRY)
+MESSAGES_HEARD: Final = Counter(
+    "counterfoil_messages_heard",
+    "Messages off a topic by what became of them, and their further tries.",
+    ["topic", "outcome"],
+    registry=REGISTRY,
+)
+CONSUMER_LAG: Final = Gauge(
+    "counterfoil_consumer_lag",
+    "Messages of a partition that this process reads and that have not had their effect yet.",
+    ["topic", "partition"],
+    registry=REGISTRY,
+)
+DISPATCHES: Final = Counter(
+    "counterfoil_dispatches",
+    "Orders brought to the gateway, by the HTTP status of its answer; none where there was none.",
+    ["status"],
+    registry=REGISTRY,
+)
+DISPATCHER_REFUSED: Final = Gauge(
+    "counterfoil_dispatcher_refused",
+    "Whether the gateway does not take what this dispatcher brings, by its token or its address.",
+    registry=REGISTRY,
+)
 LEADS: Final = Gauge("counterfoil_publisher_leads", "Whether this publisher leads.", registry=REGISTRY)
 FRAUD_CHECKS: Final = Counter(
     "counterfoil_fraud_checks",

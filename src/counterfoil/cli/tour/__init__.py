@@ -12,7 +12,7 @@ from counterfoil import config
 from counterfoil.cli import terminal
 from counterfoil.cli.exits import ExitCode
 from counterfoil.cli.up import Home, PortBase
-from counterfoil.config import Role
+from counterfoil.config import ROLES_OF_UP
 
 
 def tour(
@@ -66,7 +66,7 @@ async def _toured(home: Path | None, port_base: int | None) -> Mapping[str, Any]
         )
         screen.print("Counterfoil: the whole life of money, scene after scene\n", style="bold")
         async with installation(plan) as here:
-            screen.print(f"  Ready after {loop.time() - started:.1f} s: {', '.join(Role)}.\n", style="dim")
+            screen.print(f"  Ready after {loop.time() - started:.1f} s: {', '.join(ROLES_OF_UP)}.\n", style="dim")
             clock = SystemClock()
             async with BothSides(here, clock) as sides:
                 stage = Stage(sides, Story(sides, clock), clock, TimeOrderedIds(clock), place)

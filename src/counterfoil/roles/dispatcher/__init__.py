@@ -1,0 +1,102 @@
+"""The dispatcher: brings orders from Kafka to the gateway. It holds no key of the processor's, and no database."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import structlog
+
+from counterfoil.bus.connection import client_config
+from counterfoil.bus.consumer import Consumer
+from counterfoil.bus.lane import Hands
+from counterfoil.bus.producer import Producer
+from counterfoil.config import Settings
+from counterfoil.domain.errors import Unavailable
+from counterfoil.messages.order_placed import OrderPlaced
+from counterfoil.messages.topics import TOPIC_OF
+from counterfoil.roles import probes
+from counterfoil.roles.dispatcher.dispatching import Dispatching
+from counterfoil.roles.dispatcher.gateway import Gateway, open_gateway
+from counterfoil.roles.hearing import hearing
+from counterfoil.roles.probes import Check
+from counterfoil.roles.serving import serve
+from counterfoil.runtime.clock import SystemClock
+from counterfoil.runtime.ids import TimeOrderedIds
+from counterfoil.runtime.metrics import REGISTRY
+from counterfoil.runtime.shutdown import Shutdown
+
+GROUP: Final = "counterfoil-dispatcher"
+ORDER: Final = OrderPlaced.__name__
+
+DRAIN_SECONDS: Final = 10.0
+"""Of the 15 s in which a role ends: what the gateway has not answered by then is brought once more by the next."""
+
+BROKER_SECONDS: Final = 0.9
+"""What a broker may take to answer a readiness check, which is cut off after a second."""
+
+FLUSH_SECONDS: Final = 1.0
+BODY_LIMIT_BYTES: Final = 1024
+
+_log = structlog.get_logger()
+
+
+async def run(settings: Settings, shutdown: Shutdown) -> None:
+    """Bring orders until asked to stop; those that are on their way are brought there."""
+    assert settings.kafka_brokers is not None
+    assert settings.payments_gateway_url is not None
+    assert settings.payments_gateway_token is not None
+    clock = SystemClock()
+    ids = TimeOrderedIds(clock)
+    config = client_config(
+        settings.kafka_brokers, {name: value.reveal() for name, value in settings.kafka_config.items()}
+    )
+    async with (
+        open_gateway(settings.payments_gateway_url, settings.payments_gateway_token) as gateway,
+        _producer(config) as producer,
+    ):
+        hands = Hands(hearing({ORDER: Dispatching(gateway, clock).bring}), producer, clock)
+        consumer = Consumer(config, GROUP, [TOPIC_OF[ORDER]], hands)
+        await serve(
+            probes.application(_checks(gateway, producer, consumer), REGISTRY, shutdown),
+            host=settings.listen_address,
+            port=settings.port,
+            body_limit_bytes=BODY_LIMIT_BYTES,
+            new_request_id=lambda: str(ids.new()),
+            shutdown=shutdown,
+        )
+        await _finish(consumer, shutdown)
+
+
+async def _finish(consumer: Consumer, shutdown: Shutdown) -> None:
+    """Return when what is in hand is done and committed, or its time is over."""
+    forced = asyncio.create_task(shutdown.forced.wait())
+    closing = asyncio.create_task(consumer.close(DRAIN_SECONDS))
+    first: set[asyncio.Future[Any]] = {closing, forced}
+    await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
+    forced.cancel()
+    closing.cancel()
+
+
+def _checks(gateway: Gateway, producer: Producer, consumer: Consumer) -> list[Check]:
+    async def broker() -> None:
+        await producer.reach(BROKER_SECONDS)
+
+    async def topics() -> None:
+        consumer.demand_sound()
+
+    async def ready() -> None:
+        if not await gateway.is_ready():
+            raise Unavailable("gateway")
+
+    return [Check("kafka", broker), Check("topics", topics), Check("gateway", ready)]
+
+
+@asynccontextmanager
+async def _producer(config: dict[str, Any]) -> AsyncIterator[Producer]:
+    """Yield the way to dead letters and refusals."""
+    producer = Producer(config)
+    try:
+        yield producer
+    finally:
+        await producer.close(FLUSH_SECONDS)
