@@ -33,6 +33,7 @@ class GatewayPeer:
 
     url: str = ""
     is_ready: bool = True
+    checks: dict[str, str] = field(default_factory=lambda: {"database": "ok"})
     replies: dict[str, list[Reply]] = field(default_factory=lambda: defaultdict(list))
     asked: Counter[str] = field(default_factory=Counter)
     tokens: set[str | None] = field(default_factory=set)
@@ -54,7 +55,8 @@ class GatewayPeer:
 
     async def ready(self, _request: web.Request) -> web.Response:
         """Say whether it is ready."""
-        return web.Response(status=200 if self.is_ready else 503)
+        said = {"ready": self.is_ready, "checks": self.checks}
+        return web.json_response(said, status=200 if self.is_ready else 503)
 
 
 @asynccontextmanager

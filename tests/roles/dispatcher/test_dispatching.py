@@ -128,6 +128,17 @@ async def test_a_failure_counts_while_the_gateway_is_ready(
     assert (outcome.counted, outcome.after_seconds) == (is_ready, 0)
 
 
+async def test_a_restored_database_costs_no_order_a_try(peer: GatewayPeer, dispatching: Dispatching) -> None:
+    """The gateway is ready then, to be asked how far it is, and takes no order until it has caught up."""
+    peer.checks["restore"] = "nothing is sent"
+    peer.replies["order-1"] = [problem(503, "unavailable")]
+    first, again = await brought(dispatching), await brought(dispatching, tries=1)
+    assert isinstance(first, Again)
+    assert (first.counted, again) == (False, Again("the gateway is not ready", counted=False))
+    peer.checks["restore"] = "ok"
+    assert await brought(dispatching, tries=2) == Done()
+
+
 async def test_the_gateway_says_when_to_come_again(peer: GatewayPeer, dispatching: Dispatching) -> None:
     """``Retry-After`` is kept, but for one that nobody means; a crowd is not the order's fault."""
     busy: list[dict[str, Any]] = [{"Retry-After": "7"}, {"Retry-After": "86400"}, {"Retry-After": "soon"}]

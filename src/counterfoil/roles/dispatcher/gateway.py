@@ -61,11 +61,16 @@ class Gateway:
             return Answer(NO_ANSWER, detail=f"no answer ({type(error).__name__})")
 
     async def is_ready(self) -> bool:
-        """Say whether the gateway can do its work now, in its own words."""
+        """Say whether the gateway can take orders now, in its own words.
+
+        On a restored database it is ready, to be asked how far that is, and takes none: all its checks have to be well.
+        """
         patience = aiohttp.ClientTimeout(total=READY_SECONDS)
         try:
             async with self._session.get(f"{self._url}/readyz", timeout=patience, allow_redirects=False) as response:
-                return response.status == 200  # noqa: PLR2004 - OK, as in the pages
+                checks = _object(await response.read()).get("checks")
+                well = not isinstance(checks, dict) or all(found == "ok" for found in checks.values())
+                return response.status == 200 and well  # noqa: PLR2004 - OK, as in the pages
         except (aiohttp.ClientError, TimeoutError, OSError):
             return False
 
