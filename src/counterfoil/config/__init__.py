@@ -427,7 +427,7 @@ SETTINGS: tuple[Setting, ...] = (
         parse=values.kafka_config,
         absent=MappingProxyType({}),
         secret=True,
-        of_use_to=frozenset({Role.OUTBOX_PUBLISHER, Role.DISPATCHER}),
+        of_use_to=frozenset({Role.OUTBOX_PUBLISHER, Role.DISPATCHER, Role.WORKER}),
         purpose='TLS and SASL for Kafka, as librdkafka names them: {"security.protocol": "SASL_SSL", …}',
     ),
     Setting(

@@ -21,6 +21,7 @@ from counterfoil.journey.operating import Asked, Claimed
 from counterfoil.journey.renew import Renewal
 from counterfoil.messages.another_method import AnotherMethod
 from counterfoil.processors.port import Processor
+from counterfoil.roles.wishing import wish_for
 from counterfoil.roles.world import World
 from counterfoil.runtime.batching import Batcher
 from counterfoil.runtime.ids import Ids
@@ -250,19 +251,8 @@ class Charging:
             asking.cancel()
 
     async def _wish(self, payment_id: UUID, order: Order, default_method: str | None) -> Wish:
-        """Return the order with its request, which holds first what is captured only once its fraud check approves it.
-
-        Where the method cannot hold, the check comes before the charge.
-        """
-        settled, processor, screening = await self._settled(order, default_method), self._processor, self._screening
-        if settled.payment_method is None:
-            raise MethodRefused("is missing, and there is no default to charge instead")
-        holds = screening.mode is not ScreeningMode.BEFORE_CAPTURE or await processor.can_hold(settled.method)
-        if not holds:
-            screening = replace(screening, mode=ScreeningMode.BEFORE_CHARGE)
-        request = await processor.request_for(payment_id, as_asked(settled, screening.mode))
-        stored = processor.may_charge_again(request)
-        return Wish(payment_id, settled, request, processor.livemode, self._owner, stored, screening)
+        settled = await self._settled(order, default_method)
+        return await wish_for(self._processor, payment_id, settled, self._screening, self._owner)
 
     async def _settled(self, order: Order, default_method: str | None) -> Order:
         """Return the order as it is charged: with who its customer is at the processor, and their default method."""

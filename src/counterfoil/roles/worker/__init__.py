@@ -1,4 +1,4 @@
-"""The worker: reads notices, sends what no gateway sends, asks about what stays open, and lets go what was left."""
+"""The worker: reads notices, hears Kafka, sends what no gateway sends, asks about what is open, ends what is left."""
 
 import asyncio
 from collections.abc import Collection
@@ -20,6 +20,7 @@ from counterfoil.roles.worker.captures import Captures
 from counterfoil.roles.worker.comparisons import Comparisons, LastComparison, Nights
 from counterfoil.roles.worker.effects import Effects, ParkedEffects, post_of
 from counterfoil.roles.worker.late_facts import LateFacts
+from counterfoil.roles.worker.listening import open_ear
 from counterfoil.roles.worker.missed import Missed
 from counterfoil.roles.worker.orders import Cancellations
 from counterfoil.roles.worker.readings import Measures, Notices, ParkedNotices
@@ -77,20 +78,23 @@ async def run(settings: Settings, shutdown: Shutdown) -> None:
             LastComparison(bench),
         ]
         needs = [database_check(world), restore_check(world, needed=True), bench.pausing.check()]
-        checks = probes.application(needs, REGISTRY, shutdown)
         url = settings.database_url.reveal()
-        async with listening(url, notices.CHANNEL, world.clock) as bell, asyncio.TaskGroup() as tasks:
+        async with (
+            open_ear(settings, bench) as ear,
+            listening(url, notices.CHANNEL, world.clock) as bell,
+            asyncio.TaskGroup() as tasks,
+        ):
             loops = [tasks.create_task(_over_and_over(reading, world, bell, shutdown))]
             loops += [tasks.create_task(_over_and_over(work, world, Bell(), shutdown)) for work in timed]
             await serve(
-                checks,
+                probes.application([*needs, *ear.checks], REGISTRY, shutdown),
                 host=settings.listen_address,
                 port=settings.port,
                 body_limit_bytes=BODY_LIMIT_BYTES,
                 new_request_id=world.request_id,
                 shutdown=shutdown,
             )
-            await _finish(loops, bench, shutdown)
+            await asyncio.gather(ear.close(), _finish(loops, bench, shutdown))
 
 
 async def _finish(loops: Collection["asyncio.Task[None]"], bench: Bench, shutdown: Shutdown) -> None:
