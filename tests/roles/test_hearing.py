@@ -75,11 +75,12 @@ async def test_what_cannot_be_worked_on_is_a_dead_letter(incoming: Incoming, rea
         {"ce_time": "1970-01-01T00:00:00Z"},
         {"ce_time": "2100-01-01T00:00:00Z"},
         {"ce_type": "OrderPlaced"},
+        {"ce_sequence": "3"},
         {},
     ],
 )
 async def test_what_is_old_or_dated_oddly_is_worked_on(headers: dict[str, Any]) -> None:
-    """An older version (Q05), a time of any kind (Q16), no header at all."""
+    """An older version (Q05), a gap before it (Q10), a time of any kind (Q16), no header at all."""
     working = Working()
     assert await outcome(working, message(**headers)) == Done()
     assert [one.name for one in working.given] == ["OrderPlaced"]

@@ -15,6 +15,7 @@ from counterfoil.cli import (
     asyncapi,
     catching_up,
     customers,
+    dead_letters,
     demo,
     doctor,
     events,
@@ -83,6 +84,7 @@ app.add_typer(restore.restore, name="restore")
 app.add_typer(customers.customer, name="customer")
 app.add_typer(tokens.token, name="token")
 app.add_typer(topics.topics, name="topics")
+app.add_typer(dead_letters.dlq, name="dlq")
 app.command("asyncapi")(asyncapi.asyncapi)
 app.command("config")(settings.config)
 app.command("doctor")(doctor.doctor)

@@ -28,7 +28,7 @@ def create(
 
     from counterfoil.bus import topics as at_broker
 
-    config = _config(load_from_process(None))
+    config = kafka_config(load_from_process(None))
     try:
         made = asyncio.run(at_broker.create(config, replicas))
     except at_broker.NotMade as why:
@@ -49,7 +49,7 @@ def check(*, as_json: AsJson = False) -> None:
 
     from counterfoil.bus import topics as at_broker
 
-    found = asyncio.run(at_broker.check(_config(load_from_process(None))))
+    found = asyncio.run(at_broker.check(kafka_config(load_from_process(None))))
     if as_json:
         rows = [{"topic": one.name, "missing": one.missing, "differs": list(one.differs)} for one in found]
         terminal.print_json(rows)
@@ -65,7 +65,8 @@ def _state(found: "Found") -> str:
     return "; ".join(found.differs) or "ok"
 
 
-def _config(settings: Settings) -> dict[str, Any]:
+def kafka_config(settings: Settings) -> dict[str, Any]:
+    """Return how a client reaches the brokers of the settings."""
     if settings.kafka_brokers is None:
         raise Misconfigured("KAFKA_BROKERS", "is missing: where Kafka is")
     from counterfoil.bus.connection import client_config
