@@ -191,6 +191,34 @@ async def test_members_come_and_go_and_no_effect_is_lost_or_doubled(members: Mem
     assert (len(effects), set(effects.values())) == (4000, {1})
 
 
+async def test_a_topic_that_is_made_late_is_heard(members: Members, kafka: Kafka) -> None:
+    """Until it is there the member says which one is not; then it is sound, and hears what is said there."""
+    late, heard = f"of-a-test-{next(NUMBERS)}", set[int]()
+
+    async def note(message: Incoming, _tries: int) -> Outcome:
+        heard.add(number_of(message))
+        return Done()
+
+    member = members.join(late, late, note)
+
+    async def said() -> str:
+        return unsound(member)
+
+    await becomes(lambda told: f"{late} cannot be read" in told, said)
+    await kafka.topic_of_own(late)
+    await becomes("", said)
+    await kafka.say(*placed(late, 0, 20))
+    await holds(lambda: heard == set(range(20)))
+
+
+def unsound(member: Consumer) -> str:
+    try:
+        member.demand_sound()
+    except Misconfigured as error:
+        return str(error)
+    return ""
+
+
 async def test_messages_that_are_gone_are_not_passed_over_in_silence(
     members: Members, kafka: Kafka, topic: str
 ) -> None:
@@ -206,10 +234,6 @@ async def test_messages_that_are_gone_are_not_passed_over_in_silence(
     await becomes([(0, 100_000), ends[1]], lambda: kafka.committed(topic, topic))
 
     async def said() -> str:
-        try:
-            member.demand_sound()
-        except Misconfigured as error:
-            return str(error)
-        return ""
+        return unsound(member)
 
     await becomes(lambda told: told.endswith(f"{topic}:0 cannot be read: messages not read yet are gone"), said)

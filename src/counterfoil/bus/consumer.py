@@ -99,8 +99,7 @@ class Consumer:
 
     def _take(self, messages: Sequence[Incoming]) -> None:
         for place, some in groupby(messages, _place):
-            self._troubles.pop(place, None)
-            self._troubles.pop(place[0], None)
+            self._is_sound(place)
             if lane := self._lanes.get(place):
                 lane.take(some)
         self._look()
@@ -113,7 +112,7 @@ class Consumer:
 
     def _open(self, firsts: Mapping[Place, int | None]) -> None:
         for place, first in firsts.items():
-            self._troubles.pop(place, None)
+            self._is_sound(place)
             self._lanes[place] = Lane(self._hands, first, self._look)
 
     async def _give_up(self, places: Sequence[Place], seconds: float) -> dict[Place, int]:
@@ -122,6 +121,10 @@ class Consumer:
         await asyncio.gather(*(lane.stop(seconds) for lane in lanes.values()))
         self._look()
         return {place: lane.upto for place, lane in lanes.items() if lane.upto is not None}
+
+    def _is_sound(self, place: Place) -> None:
+        self._troubles.pop(place, None)
+        self._troubles.pop(place[0], None)
 
     def _trouble(self, place: Place | str, why: str) -> None:
         if self._troubles.get(place) != why:

@@ -222,6 +222,29 @@ async def test_each_answer_has_its_end(stage: Stage, kafka: Kafka, peer: Gateway
     assert running.ended() == 0
 
 
+async def test_one_that_was_frozen_comes_back_to_nothing(
+    stage: Stage, kafka: Kafka, peer: GatewayPeer, name: str
+) -> None:
+    """Taken for gone, with orders in hand: another brings these; awake again it lets them be, and works on."""
+    for number in range(20):
+        peer.replies[f"order-{name}-{number}"] = [Reply(503, {}, {"Retry-After": "2"})]
+    frozen = dispatcher(stage, kafka, peer.url)
+    await kafka.say(*(placed(name, number) for number in range(20)))
+    await becomes(lambda log: "consumer.again" in log, lambda: asyncio.to_thread(frozen.log))
+    frozen.freeze()
+    other = dispatcher(stage, kafka, peer.url)
+    await all_done(kafka)
+    frozen.thaw()
+    await becomes(lambda log: "consumer.lost" in log, lambda: asyncio.to_thread(frozen.log))
+    await kafka.say(*(placed(name, number) for number in range(20, 60)))
+    await all_done(kafka)
+    assert sorted(peer.asked) == sorted(f"order-{name}-{number}" for number in range(60))
+    assert await letters(kafka, name) == []
+    for running in (frozen, other):
+        running.terminate()
+        assert await asyncio.to_thread(running.ended) == 0
+
+
 async def test_it_ends_without_a_broker_too(kafka: Kafka, stage: Stage, peer: GatewayPeer, name: str) -> None:
     """Asked to end while no broker answers, it does so with 0, in its time; later the next one goes on from there."""
     running = dispatcher(stage, kafka, peer.url)
