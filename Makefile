@@ -51,7 +51,7 @@ check: setup-dev  ## lint, types, import contracts
 	@$(BIN)/lint-imports --no-cache >/dev/null || $(BIN)/lint-imports --no-cache
 
 test: check  ## everything that must pass before a change lands
-	@$(BIN)/pytest -n 2 --dist loadfile
+	@$(BIN)/pytest -n 3 --dist loadfile
 
 test-stripe: setup-dev  ## the flows once more, at Stripe itself: needs STRIPE_KEY=sk_test_…
 	@$(BIN)/python -m tests.flows.account
