@@ -1,6 +1,7 @@
 """A real Kafka for tests, and what is on its topics."""
 
 import asyncio
+import fcntl
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -28,13 +29,18 @@ class Kafka:
     home: Path
     port: int
     controller_port: int
+    jars: Path
     running: local.Broker
 
     @classmethod
-    async def started(cls, home: Path) -> Self:
-        """Start a broker with all topics."""
+    async def started(cls, home: Path, jars: Path) -> Self:
+        """Start a broker with all topics; its jars are fetched by whichever process comes first."""
+        with jars.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # two at once would write to one repository of Maven's
+            local.fetched(jars)
         port, controller_port = free_port(), free_port()
-        kafka = cls(home, port, controller_port, await local.start(home, port, controller_port))
+        running = await local.start(home, port, controller_port, jars=jars)
+        kafka = cls(home, port, controller_port, jars, running)
         await topics.create(kafka.config, 1)
         return kafka
 
@@ -54,7 +60,7 @@ class Kafka:
 
     async def again(self) -> None:
         """Start it again with what it has kept."""
-        self.running = await local.start(self.home, self.port, self.controller_port)
+        self.running = await local.start(self.home, self.port, self.controller_port, jars=self.jars)
 
     async def heard(
         self, topic: str, enough: Callable[[list[Message]], bool], *, seconds: float = 30.0

@@ -103,9 +103,11 @@ async def pool(migrated_url: str) -> AsyncIterator[Pool]:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def kafka(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Kafka]:
+async def kafka(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> AsyncIterator[Kafka]:
     """A real Kafka with all topics, started once for each test process."""
-    started = await Kafka.started(tmp_path_factory.mktemp("kafka"))
+    base = tmp_path_factory.getbasetemp()
+    shared = base if worker_id == "master" else base.parent
+    started = await Kafka.started(tmp_path_factory.mktemp("kafka"), shared / "kafka-jars")
     yield started
     await started.running.stop()
 

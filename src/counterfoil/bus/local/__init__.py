@@ -5,5 +5,6 @@ One node that is broker and controller at once (KRaft), on loopback. What was pu
 
 from counterfoil.bus.local.broker import Broker as Broker
 from counterfoil.bus.local.broker import BrokerFailed as BrokerFailed
+from counterfoil.bus.local.broker import fetched as fetched
 from counterfoil.bus.local.broker import missing_tools as missing_tools
 from counterfoil.bus.local.broker import start as start
