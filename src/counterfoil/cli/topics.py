@@ -69,6 +69,6 @@ def kafka_config(settings: Settings) -> dict[str, Any]:
     """Return how a client reaches the brokers of the settings."""
     if settings.kafka_brokers is None:
         raise Misconfigured("KAFKA_BROKERS", "is missing: where Kafka is")
-    from counterfoil.bus.connection import client_config
+    from counterfoil.roles.kafka import config_of
 
-    return client_config(settings.kafka_brokers, {name: one.reveal() for name, one in settings.kafka_config.items()})
+    return config_of(settings)

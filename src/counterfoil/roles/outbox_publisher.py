@@ -11,7 +11,7 @@ from counterfoil.config import Settings
 from counterfoil.domain.errors import Unavailable
 from counterfoil.journey import announce
 from counterfoil.roles import probes
-from counterfoil.roles.probes import Check
+from counterfoil.roles.kafka import broker_check, config_of, open_producer
 from counterfoil.roles.serving import serve
 from counterfoil.roles.tending import database_check, tended
 from counterfoil.roles.world import World, open_world
@@ -36,12 +36,6 @@ DRAIN_SECONDS: Final = 12.0
 MEASURE_SECONDS: Final = 5.0
 """Between counts of what waits: they are for whoever looks every quarter of a minute."""
 
-BROKER_SECONDS: Final = 0.9
-"""What a broker may take to answer a readiness check, which is cut off after a second."""
-
-FLUSH_SECONDS: Final = 1.0
-"""At the end; what was not heard of by then is published again by whoever leads next."""
-
 BODY_LIMIT_BYTES: Final = 1024
 CONNECTIONS: Final = 2
 
@@ -60,7 +54,7 @@ async def run(settings: Settings, shutdown: Shutdown) -> None:
         tended(world),
         _producer(settings) as producer,
     ):
-        needs = [database_check(world), *([] if producer is None else [_broker_check(producer)])]
+        needs = [database_check(world), *([] if producer is None else [broker_check(producer)])]
         checks = probes.application(needs, REGISTRY, shutdown)
         async with asyncio.TaskGroup() as tasks, listening(url, outbox.CHANNEL, world.clock) as bell:
             shutdown_rings = tasks.create_task(bell.ring_on(shutdown.requested))
@@ -155,25 +149,11 @@ async def _lead_to_kafka(
         FACTS_PUBLISHED.inc(await announce.mark(connection, underway, world.clock.now()))
 
 
-def _broker_check(producer: "Producer") -> Check:
-    async def reach() -> None:
-        await producer.reach(BROKER_SECONDS)
-
-    return Check("kafka", reach)
-
-
 @asynccontextmanager
 async def _producer(settings: Settings) -> AsyncIterator["Producer | None"]:
     """Yield the way to Kafka, where the settings name one."""
     if settings.kafka_brokers is None:
         yield None
         return
-    from counterfoil.bus.connection import client_config  # noqa: PLC0415 - librdkafka is for whoever has brokers
-    from counterfoil.bus.producer import Producer  # noqa: PLC0415 - the same
-
-    extra = {name: value.reveal() for name, value in settings.kafka_config.items()}
-    producer = Producer(client_config(settings.kafka_brokers, extra))
-    try:
+    async with open_producer(config_of(settings)) as producer:
         yield producer
-    finally:
-        await producer.close(FLUSH_SECONDS)

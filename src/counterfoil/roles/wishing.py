@@ -3,12 +3,18 @@
 from dataclasses import replace
 from uuid import UUID
 
+from counterfoil.config import Settings
 from counterfoil.domain.errors import MethodRefused
 from counterfoil.domain.order import Order
 from counterfoil.domain.payment import ScreeningMode
 from counterfoil.domain.screening import Screening, as_asked
 from counterfoil.journey.accept import Wish
 from counterfoil.processors.port import Processor
+
+
+def screening_of(settings: Settings) -> Screening:
+    """Return how payments are screened with these settings."""
+    return Screening(ScreeningMode(settings.fraud_screening.value), settings.fraud_timeout, settings.fraud_auto_block)
 
 
 async def wish_for(

@@ -1,13 +1,10 @@
 """The dispatcher: brings orders from Kafka to the gateway. It holds no key of the processor's, and no database."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import structlog
 
-from counterfoil.bus.connection import client_config
 from counterfoil.bus.consumer import Consumer
 from counterfoil.bus.lane import Hands
 from counterfoil.bus.producer import Producer
@@ -19,6 +16,7 @@ from counterfoil.roles import probes
 from counterfoil.roles.dispatcher.dispatching import Dispatching
 from counterfoil.roles.dispatcher.gateway import Gateway, open_gateway
 from counterfoil.roles.hearing import hearing
+from counterfoil.roles.kafka import broker_check, config_of, open_producer, topics_check
 from counterfoil.roles.probes import Check
 from counterfoil.roles.serving import serve
 from counterfoil.runtime.clock import SystemClock
@@ -32,10 +30,6 @@ ORDER: Final = OrderPlaced.__name__
 DRAIN_SECONDS: Final = 10.0
 """Of the 15 s in which a role ends: what the gateway has not answered by then is brought once more by the next."""
 
-BROKER_SECONDS: Final = 0.9
-"""What a broker may take to answer a readiness check, which is cut off after a second."""
-
-FLUSH_SECONDS: Final = 1.0
 BODY_LIMIT_BYTES: Final = 1024
 
 _log = structlog.get_logger()
@@ -43,17 +37,14 @@ _log = structlog.get_logger()
 
 async def run(settings: Settings, shutdown: Shutdown) -> None:
     """Bring orders until asked to stop; those that are on their way are brought there."""
-    assert settings.kafka_brokers is not None
     assert settings.payments_gateway_url is not None
     assert settings.payments_gateway_token is not None
     clock = SystemClock()
     ids = TimeOrderedIds(clock)
-    config = client_config(
-        settings.kafka_brokers, {name: value.reveal() for name, value in settings.kafka_config.items()}
-    )
+    config = config_of(settings)
     async with (
         open_gateway(settings.payments_gateway_url, settings.payments_gateway_token) as gateway,
-        _producer(config) as producer,
+        open_producer(config) as producer,
     ):
         hands = Hands(hearing({ORDER: Dispatching(gateway, clock).bring}), producer, clock)
         consumer = Consumer(config, GROUP, [TOPIC_OF[ORDER]], hands)
@@ -79,24 +70,8 @@ async def _finish(consumer: Consumer, shutdown: Shutdown) -> None:
 
 
 def _checks(gateway: Gateway, producer: Producer, consumer: Consumer) -> list[Check]:
-    async def broker() -> None:
-        await producer.reach(BROKER_SECONDS)
-
-    async def topics() -> None:
-        consumer.demand_sound()
-
     async def ready() -> None:
         if not await gateway.is_ready():
             raise Unavailable("gateway")
 
-    return [Check("kafka", broker), Check("topics", topics), Check("gateway", ready)]
-
-
-@asynccontextmanager
-async def _producer(config: dict[str, Any]) -> AsyncIterator[Producer]:
-    """Yield the way to dead letters and refusals."""
-    producer = Producer(config)
-    try:
-        yield producer
-    finally:
-        await producer.close(FLUSH_SECONDS)
+    return [broker_check(producer), topics_check(consumer), Check("gateway", ready)]

@@ -3,8 +3,6 @@
 from typing import Final
 
 from counterfoil.config import Settings
-from counterfoil.domain.payment import ScreeningMode
-from counterfoil.domain.screening import Screening
 from counterfoil.roles import probes
 from counterfoil.roles.gateway.application import application
 from counterfoil.roles.gateway.authentication import Doorkeeper
@@ -14,6 +12,7 @@ from counterfoil.roles.gateway.unusual import Unusual
 from counterfoil.roles.processor import open_processor
 from counterfoil.roles.serving import serve
 from counterfoil.roles.tending import database_check, restore_check, tended
+from counterfoil.roles.wishing import screening_of
 from counterfoil.roles.world import open_world, owner_name
 from counterfoil.runtime.metrics import REGISTRY
 from counterfoil.runtime.shutdown import Shutdown
@@ -31,9 +30,7 @@ async def run(settings: Settings, shutdown: Shutdown) -> None:
         open_world(settings, "gateway", largest=CONNECTIONS) as world,
         open_processor(settings, world) as processor,
     ):
-        screening = Screening(
-            ScreeningMode(settings.fraud_screening.value), settings.fraud_timeout, settings.fraud_auto_block
-        )
+        screening = screening_of(settings)
         owner = owner_name("gateway", world.ids)
         unusual = Unusual(world)
         charging = Charging(world, processor, owner, shutdown.requested, screening=screening, noting=unusual.note)

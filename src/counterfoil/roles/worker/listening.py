@@ -5,11 +5,11 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 from counterfoil.config import Settings
-from counterfoil.domain.payment import ScreeningMode
-from counterfoil.domain.screening import Screening
 from counterfoil.messages.heard import HEARD
 from counterfoil.roles.hearing import hearing
+from counterfoil.roles.kafka import broker_check, config_of, open_producer, topics_check
 from counterfoil.roles.probes import Check
+from counterfoil.roles.wishing import screening_of
 from counterfoil.roles.worker.bench import Bench
 from counterfoil.roles.worker.commands import Commands
 
@@ -26,11 +26,6 @@ IN_FLIGHT: Final = 16
 
 DRAIN_SECONDS: Final = 8.0
 """Of the 15 s in which a role ends; each is a transaction or two."""
-
-BROKER_SECONDS: Final = 0.9
-"""What a broker may take to answer a readiness check, which is cut off after a second."""
-
-FLUSH_SECONDS: Final = 1.0
 
 
 class Ear:
@@ -53,28 +48,15 @@ async def open_ear(settings: Settings, bench: Bench) -> AsyncIterator[Ear]:
     if settings.kafka_brokers is None:
         yield Ear(None, [])
         return
-    from counterfoil.bus.connection import client_config  # noqa: PLC0415 - librdkafka is for whoever has brokers
-    from counterfoil.bus.consumer import Consumer  # noqa: PLC0415 - the same
+    from counterfoil.bus.consumer import Consumer  # noqa: PLC0415 - librdkafka is for whoever has brokers
     from counterfoil.bus.lane import Hands  # noqa: PLC0415 - the same
-    from counterfoil.bus.producer import Producer  # noqa: PLC0415 - the same
 
-    config = client_config(settings.kafka_brokers, {name: one.reveal() for name, one in settings.kafka_config.items()})
-    screening = Screening(
-        ScreeningMode(settings.fraud_screening.value), settings.fraud_timeout, settings.fraud_auto_block
-    )
-    producer, commands = Producer(config), Commands(bench, screening)
-    hands = Hands(hearing(commands.works()), producer, bench.world.clock, IN_FLIGHT)
-    consumer = Consumer(config, GROUP, TOPICS, hands)
-
-    async def broker() -> None:
-        await producer.reach(BROKER_SECONDS)
-
-    async def topics() -> None:
-        consumer.demand_sound()
-
-    ear = Ear((consumer, commands), [Check("kafka", broker), Check("topics", topics)])
-    try:
-        yield ear
-    finally:
-        await ear.close()
-        await producer.close(FLUSH_SECONDS)
+    config, commands = config_of(settings), Commands(bench, screening_of(settings))
+    async with open_producer(config) as producer:
+        hands = Hands(hearing(commands.works()), producer, bench.world.clock, IN_FLIGHT)
+        consumer = Consumer(config, GROUP, TOPICS, hands)
+        ear = Ear((consumer, commands), [broker_check(producer), topics_check(consumer)])
+        try:
+            yield ear
+        finally:
+            await ear.close()
