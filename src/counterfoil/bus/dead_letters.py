@@ -7,8 +7,7 @@ from counterfoil.bus.message import Dead, Incoming, Outgoing
 from counterfoil.domain.errors import CardDataNotAccepted
 from counterfoil.messages.card_numbers import holds_card_number, refuse_card_data
 from counterfoil.messages.decoding import NotDecodable, decode_object
-
-SUFFIX: Final = ".dlq"
+from counterfoil.messages.topics import DEAD_LETTERS
 
 PREFIX: Final = "dlq_"
 """What the names of our own headers begin with; all others are those that the message had."""
@@ -28,7 +27,7 @@ def dead_letter(message: Incoming, dead: Dead, tries: int) -> Outgoing:
         "attempts": str(tries),
     }
     headers = (*as_it_came(message.headers), *((PREFIX + name, text.encode()) for name, text in own.items()))
-    letter = Outgoing(message.topic + SUFFIX, message.key, message.value, headers)
+    letter = Outgoing(message.topic + DEAD_LETTERS, message.key, message.value, headers)
     return without_value(letter) if _holds_card_data(message.value or b"") else letter
 
 

@@ -18,6 +18,7 @@ from counterfoil.bus.message import Incoming, Outgoing, delivered
 from counterfoil.bus.producer import Producer
 from counterfoil.domain.errors import Unavailable
 from counterfoil.messages.heard import HEARD
+from counterfoil.messages.topics import DEAD_LETTERS
 
 GROUP: Final = "counterfoil-dlq"
 _ANSWER_SECONDS: Final = 15.0
@@ -49,7 +50,7 @@ class Letter:
 
     def as_it_came(self) -> Outgoing:
         """Return the message that became this letter, for the topic that it came from."""
-        topic = self.message.topic.removesuffix(".dlq")
+        topic = self.message.topic.removesuffix(DEAD_LETTERS)
         return Outgoing(topic, self.message.key, self.message.value, as_it_came(self.message.headers))
 
 

@@ -98,13 +98,10 @@ async def mark(connection: Connection, underway: Underway, now: datetime) -> int
 
 
 def _message(fact: Unpublished, source: str) -> Outgoing:
-    spoken = cloud_event.Spoken(
-        fact.id, fact.name, fact.schema_version, fact.payment_id, fact.version, fact.occurred_at
-    )
-    key = str(fact.payment_id).encode()
-    return Outgoing(
-        TOPIC_OF[fact.name], key, fact.body.encode(), cloud_event.headers(spoken, cloud_event.source_of(source))
-    )
+    key = str(fact.payment_id)
+    told = cloud_event.Told(fact.id, fact.name, fact.schema_version, key, fact.occurred_at, fact.version)
+    headers = cloud_event.headers(told, cloud_event.source_of(source))
+    return Outgoing(TOPIC_OF[fact.name], key.encode(), fact.body.encode(), headers)
 
 
 def _teller(underway: Underway, fact: Unpublished) -> Told:

@@ -2,13 +2,12 @@
 
 from typing import Any, Final
 
+from counterfoil.messages.cloud_event import CONTENT_TYPE, SPECIFICATION
 from counterfoil.messages.schemas import schema_of
 from counterfoil.messages.topics import TOPICS, Direction, Spoken, Topic
 
 VERSION: Final = "3.0.0"
 """Of AsyncAPI (https://www.asyncapi.com/docs/reference/specification/v3.0.0)."""
-
-CONTENT_TYPE: Final = "application/json"
 
 _ABOUT: Final = """\
 CloudEvents 1.0 in binary mode: what is said about a message stands in its headers, the message is its value.
@@ -21,7 +20,7 @@ _HEADERS: Final[dict[str, Any]] = {
     "description": "CloudEvents attributes, as the Kafka binding's binary mode names them.",
     "required": ["ce_specversion", "ce_id", "ce_type", "ce_source", "content-type"],
     "properties": {
-        "ce_specversion": {"type": "string", "const": "1.0"},
+        "ce_specversion": {"type": "string", "const": SPECIFICATION},
         "ce_id": {"type": "string", "description": "of the fact: the same again is the same fact"},
         "ce_type": {"type": "string", "description": "the message's name"},
         "ce_source": {"type": "string", "description": "which installation says it: /counterfoil/<name>"},

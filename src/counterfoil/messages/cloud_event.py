@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID, uuid5
 
-SPECIFICATION: Final = b"1.0"
-CONTENT_TYPE: Final = b"application/json"
+SPECIFICATION: Final = "1.0"
+CONTENT_TYPE: Final = "application/json"
 
 
 REFUSAL_NAMESPACE: Final = UUID("018f3c1e-7a52-7c64-9d0b-5e1f6a2b8c90")
@@ -17,15 +17,23 @@ REFUSAL_NAMESPACE: Final = UUID("018f3c1e-7a52-7c64-9d0b-5e1f6a2b8c90")
 
 
 @dataclass(frozen=True, slots=True)
-class Spoken:
-    """A fact about to be told: whose it is, and which of theirs."""
+class Told:
+    """What is about to be told, and of whom: ``subject`` is also the message's key.
+
+    ``sequence`` says which of its payment's facts it is; None of what is none.
+    """
 
     id: UUID
     name: str
     version: str
-    payment_id: UUID
-    sequence: int
+    subject: str
     at: datetime
+    sequence: int | None = None
+
+
+def schema_name(name: str, version: str) -> str:
+    """Return what names the schema of a message in a version: the attribute ``dataschema``."""
+    return f"urn:counterfoil:{name}:{version}"
 
 
 def source_of(installation: str) -> str:
@@ -33,37 +41,24 @@ def source_of(installation: str) -> str:
     return f"/counterfoil/{installation}"
 
 
-def headers(fact: Spoken, source: str) -> tuple[tuple[str, bytes], ...]:
-    """Return the headers of the message that tells this fact; its key is the id of the payment."""
-    payment_id = str(fact.payment_id).encode()
-    return (
-        ("ce_specversion", SPECIFICATION),
-        ("ce_id", str(fact.id).encode()),
-        ("ce_type", fact.name.encode()),
-        ("ce_source", source.encode()),
-        ("ce_dataschema", f"urn:counterfoil:{fact.name}:{fact.version}".encode()),
-        ("ce_subject", payment_id),
-        ("ce_partitionkey", payment_id),
-        ("ce_sequence", str(fact.sequence).encode()),
-        ("ce_time", _time(fact.at)),
-        ("content-type", CONTENT_TYPE),
-    )
+def headers(told: Told, source: str) -> tuple[tuple[str, bytes], ...]:
+    """Return the headers of the message that tells this."""
+    attributes = {
+        "ce_specversion": SPECIFICATION,
+        "ce_id": str(told.id),
+        "ce_type": told.name,
+        "ce_source": source,
+        "ce_dataschema": schema_name(told.name, told.version),
+        "ce_subject": told.subject,
+        "ce_partitionkey": told.subject,
+        **({} if told.sequence is None else {"ce_sequence": str(told.sequence)}),
+        "ce_time": told.at.astimezone(UTC).isoformat().replace("+00:00", "Z"),
+        "content-type": CONTENT_TYPE,
+    }
+    return tuple((name, text.encode()) for name, text in attributes.items())
 
 
 def refusal_headers(refused: str, order_id: str, at: datetime) -> tuple[tuple[str, bytes], ...]:
     """Return the headers of OrderRefused for the message of that id; there is no payment, so the order is its key."""
-    return (
-        ("ce_specversion", SPECIFICATION),
-        ("ce_id", str(uuid5(REFUSAL_NAMESPACE, refused)).encode()),
-        ("ce_type", b"OrderRefused"),
-        ("ce_source", source_of("dispatcher").encode()),
-        ("ce_dataschema", b"urn:counterfoil:OrderRefused:1.0.0"),
-        ("ce_subject", order_id.encode()),
-        ("ce_partitionkey", order_id.encode()),
-        ("ce_time", _time(at)),
-        ("content-type", CONTENT_TYPE),
-    )
-
-
-def _time(at: datetime) -> bytes:
-    return at.astimezone(UTC).isoformat().replace("+00:00", "Z").encode()
+    refusal = Told(uuid5(REFUSAL_NAMESPACE, refused), "OrderRefused", "1.0.0", order_id, at)
+    return headers(refusal, source_of("dispatcher"))

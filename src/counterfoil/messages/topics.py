@@ -8,6 +8,7 @@ from typing import Final
 
 from pydantic import BaseModel
 
+from counterfoil.messages.cloud_event import schema_name
 from counterfoil.messages.fraud_check_completed import FraudCheckCompleted
 from counterfoil.messages.inventory_adjustment_requested import InventoryAdjustmentRequested
 from counterfoil.messages.order_cancelled import OrderCancelled
@@ -28,6 +29,9 @@ from counterfoil.messages.refund_failed import RefundFailed
 from counterfoil.messages.refund_payment import RefundPayment
 from counterfoil.messages.refund_processed import RefundProcessed
 from counterfoil.messages.refund_requested import RefundRequested
+
+DEAD_LETTERS: Final = ".dlq"
+"""What the name of a topic ends with that has what could not be worked on of another."""
 
 
 @unique
@@ -53,7 +57,7 @@ class Spoken:
     @property
     def schema_name(self) -> str:
         """The name of its schema: the CloudEvents ``dataschema``."""
-        return f"urn:counterfoil:{self.name}:{self.version}"
+        return schema_name(self.name, self.version)
 
     @property
     def file_name(self) -> str:
@@ -73,7 +77,7 @@ class Topic:
     @property
     def dead_letters(self) -> str | None:
         """Where what cannot be worked on goes, with the reason in its headers; None for what we say ourselves."""
-        return f"{self.name}.dlq" if self.direction is Direction.IN else None
+        return f"{self.name}{DEAD_LETTERS}" if self.direction is Direction.IN else None
 
 
 def _heard(name: str, purpose: str, *messages: Spoken) -> Topic:

@@ -26,6 +26,8 @@ FIELD_CHARACTERS = 120
 # A dotted path of names and list positions, without a run of digits that could be a card or account number.
 FIELD_NAME = re.compile(r"(?!.*\d{7})[A-Za-z_][\w-]*(\[\w*\]|\.[\w-]+)*", re.ASCII)
 
+URN = "urn:counterfoil:problem:"  # what the type of every problem begins with
+
 
 class Kind(Enum):
     """The kinds of problem: (last part of the type's URN, usual status, title)."""
@@ -49,7 +51,7 @@ class Kind(Enum):
     @property
     def urn(self) -> str:
         """The problem's `type`."""
-        return f"urn:counterfoil:problem:{self.value[0]}"
+        return URN + self.value[0]
 
     @property
     def status(self) -> int:

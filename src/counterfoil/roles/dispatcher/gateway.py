@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import aiohttp
 
+from counterfoil.roles.problems import URN
 from counterfoil.runtime.secret import Secret
 
 ANSWER_SECONDS: Final = 40.0
@@ -22,8 +23,6 @@ LONGEST_SECONDS: Final = 60.0
 
 NO_ANSWER: Final = 0
 """Stands for the status where there was none."""
-
-_URN: Final = "urn:counterfoil:problem:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +91,7 @@ def _answer(status: int, body: bytes, retry_after: str) -> Answer:
     detail = told.get("detail")
     return Answer(
         status,
-        kind.removeprefix(_URN) if isinstance(kind, str) and kind.startswith(_URN) else "",
+        kind.removeprefix(URN) if isinstance(kind, str) and kind.startswith(URN) else "",
         detail if isinstance(detail, str) else "",
         has_payment=isinstance(told.get("payment_id"), str),
         retry_after_seconds=min(float(retry_after), LONGEST_SECONDS) if retry_after.isdecimal() else 0.0,
