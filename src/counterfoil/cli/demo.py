@@ -5,11 +5,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from counterfoil import config
-from counterfoil.cli import terminal
 from counterfoil.cli.exits import ExitCode
 from counterfoil.cli.up import Home, PortBase
-from counterfoil.config import ROLES_OF_UP
 
 if TYPE_CHECKING:
     from counterfoil.cli.installation import Installation
@@ -30,28 +27,11 @@ def demo(*, port_base: PortBase = None, home: Home = "") -> None:
 
 
 async def _played(home: Path | None, port_base: int | None) -> ExitCode:
-    import asyncio
+    from counterfoil.cli.fresh_home import shown_installation
 
-    from counterfoil.cli.fresh_home import kept_or_fresh
-    from counterfoil.cli.installation import Plan, installation
-    from counterfoil.cli.ports import Ports
-
-    loop = asyncio.get_running_loop()
-    started = loop.time()
-    screen = terminal.console()
-    async with kept_or_fresh(home, "counterfoil-demo-") as place:
-        plan = Plan(
-            settings=config.load({}, None),  # what is set for real payments is no business of the demo's
-            home=place,
-            ports=Ports.from_base(port_base) if port_base else Ports.free(),
-            sandbox=True,
-            say=lambda line: screen.print(f"  {line}", style="dim"),
-        )
-        screen.print("Counterfoil: five payments, from the order to the record of it\n", style="bold")
-        async with installation(plan) as here:
-            screen.print(f"  Ready after {loop.time() - started:.1f} s: {', '.join(ROLES_OF_UP)}.\n", style="dim")
-            found = await _told(here)
-        screen.print(f"\n  Everything is stopped again, {loop.time() - started:.1f} s in all.", style="dim")
+    title = "Counterfoil: five payments, from the order to the record of it"
+    async with shown_installation(home, port_base, "demo", title) as here:
+        found = await _told(here)
     return ExitCode.REFUSED if found else ExitCode.DONE
 
 

@@ -8,11 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from counterfoil import config
 from counterfoil.cli import terminal
 from counterfoil.cli.exits import ExitCode
 from counterfoil.cli.up import Home, PortBase
-from counterfoil.config import ROLES_OF_UP
 
 
 def tour(
@@ -41,11 +39,7 @@ def tour(
 
 
 async def _toured(home: Path | None, port_base: int | None) -> Mapping[str, Any]:
-    import asyncio
-
-    from counterfoil.cli.fresh_home import kept_or_fresh
-    from counterfoil.cli.installation import Plan, installation
-    from counterfoil.cli.ports import Ports
+    from counterfoil.cli.fresh_home import shown_installation
     from counterfoil.cli.sides import BothSides
     from counterfoil.cli.story import Story
     from counterfoil.cli.tour import ending, playing
@@ -53,25 +47,13 @@ async def _toured(home: Path | None, port_base: int | None) -> Mapping[str, Any]
     from counterfoil.runtime.clock import SystemClock
     from counterfoil.runtime.ids import TimeOrderedIds
 
-    loop = asyncio.get_running_loop()
-    started = loop.time()
-    screen = terminal.console()
-    async with kept_or_fresh(home, "counterfoil-tour-") as place:
-        plan = Plan(
-            settings=config.load({}, None),  # what is set for real payments is no business of the tour's
-            home=place,
-            ports=Ports.from_base(port_base) if port_base else Ports.free(),
-            sandbox=True,
-            say=lambda line: screen.print(f"  {line}", style="dim"),
-        )
-        screen.print("Counterfoil: the whole life of money, scene after scene\n", style="bold")
-        async with installation(plan) as here:
-            screen.print(f"  Ready after {loop.time() - started:.1f} s: {', '.join(ROLES_OF_UP)}.\n", style="dim")
-            clock = SystemClock()
-            async with BothSides(here, clock) as sides:
-                stage = Stage(sides, Story(sides, clock), clock, TimeOrderedIds(clock), place)
-                scenes = await playing.played(here, stage)
-                await stage.book_the_rest()
-                summary = await ending.compared(sides, scenes)
-        screen.print(f"\n  Everything is stopped again, {loop.time() - started:.1f} s in all.", style="dim")
-    return summary
+    title = "Counterfoil: the whole life of money, scene after scene"
+    clock = SystemClock()
+    async with (
+        shown_installation(home, port_base, "tour", title) as here,
+        BothSides(here, clock) as sides,
+    ):
+        stage = Stage(sides, Story(sides, clock), clock, TimeOrderedIds(clock), here.plan.home)
+        scenes = await playing.played(here, stage)
+        await stage.book_the_rest()
+        return await ending.compared(sides, scenes)
