@@ -6,19 +6,17 @@ for. Each run is a process of its own, whose peak the system tells::
     .venv/bin/python benchmarks/catching_up.py [few] [many]
 """
 
-import asyncio
 import json
 import resource
 import sys
-import tempfile
 import time
 from datetime import datetime, timedelta
-from pathlib import Path
 from uuid import UUID
 
 import asyncpg
 import uvloop
 from aiohttp import web
+from peaks import beside, told_by_child
 
 from counterfoil.journey import catch_up
 from counterfoil.journey.catch_up import Looked
@@ -27,7 +25,6 @@ from counterfoil.processors.stripe.client import StripeProcessor
 from counterfoil.runtime.clock import SystemClock
 from counterfoil.runtime.ids import TimeOrderedIds
 from counterfoil.store import catch_up as cursors
-from counterfoil.store import embedded
 from counterfoil.store.catch_up import Source
 from counterfoil.store.migrate import migrate
 from counterfoil.store.pool import open_pool
@@ -93,35 +90,13 @@ async def measured(url: str, size: int) -> int:
     connection = await asyncpg.connect(url)
     await migrate(connection, clock.now().date())
     await connection.close()
-    runner = web.AppRunner(listed(size), access_log=None)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    command = [__file__, "--catch-up", url, f"http://127.0.0.1:{runner.addresses[0][1]}"]
-    child = await asyncio.create_subprocess_exec(sys.executable, *command, stdout=asyncio.subprocess.PIPE)
-    told, _ = await child.communicate()
-    await runner.cleanup()
-    seconds, missing, peak = told.decode().splitlines()[-1].split()  # before it stands what the step logs
+    seconds, missing, peak = await told_by_child(__file__, "--catch-up", url, listed(size))
     print(f"{size:7} events: {missing} missing, {seconds} s, {int(peak) / 1024:.1f} MiB at most")
     return int(peak)
-
-
-async def main(few: int, many: int) -> None:
-    """Print one line for each size, and the ratio of their peaks."""
-    home = Path(tempfile.mkdtemp())
-    async with embedded.server(home) as server:
-        peaks = []
-        for size in (few, many):
-            connection = await asyncpg.connect(server.url)
-            await connection.execute(f"CREATE DATABASE size_{size}")
-            await connection.close()
-            peaks.append(await measured(server.url.rpartition("/")[0] + f"/size_{size}", size))
-    embedded.remove(home)
-    print(f"peak at {many} beside {few}: {peaks[1] / peaks[0]:.2f} times, for {many / few:.0f} times the events")
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--catch-up"]:
         uvloop.run(catch_all_up(sys.argv[2], sys.argv[3]))
     else:
-        uvloop.run(main(*(int(size) for size in (sys.argv[1:] or ["5000", "50000"]))))
+        uvloop.run(beside(*(int(size) for size in (sys.argv[1:] or ["5000", "50000"])), "events", measured))

@@ -8,25 +8,23 @@ payments are put on record by SQL, and each comparison is a process of its own, 
 A part of the payments is not in the lists, so that what is asked for by name is measured, too.
 """
 
-import asyncio
 import json
 import resource
 import sys
-import tempfile
 import time
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from uuid import UUID
 
 import asyncpg
 import uvloop
 from aiohttp import web
+from peaks import beside, told_by_child
 
 from counterfoil.journey import compare
 from counterfoil.processors.stripe.client import StripeProcessor
 from counterfoil.runtime.clock import SystemClock
 from counterfoil.runtime.ids import TimeOrderedIds
-from counterfoil.store import embedded, reconciliations
+from counterfoil.store import reconciliations
 from counterfoil.store.migrate import migrate
 from counterfoil.store.payments import Claimant
 from counterfoil.store.pool import open_pool
@@ -126,38 +124,15 @@ async def measured(url: str, size: int) -> int:
     await connection.execute(PAYMENTS, AT, size)
     await connection.execute("ANALYZE")
     await connection.close()
-    runner = web.AppRunner(lists(size), access_log=None)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    port = runner.addresses[0][1]
-    command = [__file__, "--compare", url, f"http://127.0.0.1:{port}"]
-    child = await asyncio.create_subprocess_exec(sys.executable, *command, stdout=asyncio.subprocess.PIPE)
-    told, _ = await child.communicate()
-    await runner.cleanup()
-    seconds, compared, differing, peak = told.decode().split()
+    seconds, compared, differing, peak = await told_by_child(__file__, "--compare", url, lists(size))
     print(
         f"{size:7} payments: {compared} compared, {differing} differ, {seconds} s, {int(peak) / 1024:.1f} MiB at most"
     )
     return int(peak)
 
 
-async def main(few: int, many: int) -> None:
-    """Print one line for each size, and the ratio of their peaks."""
-    home = Path(tempfile.mkdtemp())
-    async with embedded.server(home) as server:
-        peaks = []
-        for size in (few, many):
-            connection = await asyncpg.connect(server.url)
-            await connection.execute(f"CREATE DATABASE size_{size}")
-            await connection.close()
-            peaks.append(await measured(server.url.rpartition("/")[0] + f"/size_{size}", size))
-    embedded.remove(home)
-    print(f"peak at {many} beside {few}: {peaks[1] / peaks[0]:.2f} times, for {many / few:.0f} times the payments")
-
-
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--compare"]:
         uvloop.run(reconcile(sys.argv[2], sys.argv[3]))
     else:
-        uvloop.run(main(*(int(size) for size in (sys.argv[1:] or ["10000", "100000"]))))
+        uvloop.run(beside(*(int(size) for size in (sys.argv[1:] or ["10000", "100000"])), "payments", measured))
