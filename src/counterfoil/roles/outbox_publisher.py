@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -75,10 +75,7 @@ async def run(settings: Settings, shutdown: Shutdown) -> None:
 
 async def _finish(publishing: "asyncio.Task[None]", shutdown: Shutdown) -> None:
     """Return when the round in hand is done, or its time is over: then it is cancelled, and its transaction undone."""
-    forced = asyncio.create_task(shutdown.forced.wait())
-    first: set[asyncio.Future[Any]] = {publishing, forced}
-    await asyncio.wait(first, timeout=DRAIN_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-    forced.cancel()
+    await shutdown.wait_for(publishing, DRAIN_SECONDS)
     if not publishing.done():
         _log.warning("publisher.left_work")
         publishing.cancel()

@@ -4,6 +4,7 @@ import asyncio
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -25,6 +26,13 @@ class Shutdown:
         if self.requested.is_set():
             self.forced.set()
         self.requested.set()
+
+    async def wait_for(self, ending: "asyncio.Task[None]", seconds: float | None = None) -> None:
+        """Return when that has ended, or so much time is over, or the end is forced; it is left as it is then."""
+        forced = asyncio.create_task(self.forced.wait())
+        first: set[asyncio.Future[Any]] = {ending, forced}
+        await asyncio.wait(first, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        forced.cancel()
 
     @contextmanager
     def on_signals(self) -> Iterator[None]:

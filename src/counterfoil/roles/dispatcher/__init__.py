@@ -1,7 +1,7 @@
 """The dispatcher: brings orders from Kafka to the gateway. It holds no key of the processor's, and no database."""
 
 import asyncio
-from typing import Any, Final
+from typing import Final
 
 import structlog
 
@@ -61,11 +61,8 @@ async def run(settings: Settings, shutdown: Shutdown) -> None:
 
 async def _finish(consumer: Consumer, shutdown: Shutdown) -> None:
     """Return when what is in hand is done and committed, or its time is over."""
-    forced = asyncio.create_task(shutdown.forced.wait())
     closing = asyncio.create_task(consumer.close(DRAIN_SECONDS))
-    first: set[asyncio.Future[Any]] = {closing, forced}
-    await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
-    forced.cancel()
+    await shutdown.wait_for(closing)
     closing.cancel()
 
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Collection
 from contextlib import suppress
-from typing import Any, Final
+from typing import Final
 
 import structlog
 
@@ -104,11 +104,8 @@ async def _finish(loops: Collection["asyncio.Task[None]"], bench: Bench, shutdow
         await asyncio.gather(*loops)
         await asyncio.gather(*bench.under_way())  # only now: a loop's last round may have begun more
 
-    forced = asyncio.create_task(shutdown.forced.wait())
     ending = asyncio.create_task(ends())
-    first: set[asyncio.Future[Any]] = {ending, forced}
-    await asyncio.wait(first, timeout=DRAIN_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-    forced.cancel()
+    await shutdown.wait_for(ending, DRAIN_SECONDS)
     ending.cancel()
     left = [work for work in (*loops, *bench.under_way()) if not work.done()]
     if left:
