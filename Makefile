@@ -62,7 +62,7 @@ sandbox-coverage: setup-dev  ## renew src/stripe_sandbox/COVERAGE.md from Stripe
 
 lock: setup-dev  ## renew the lock files (hashes, no registry addresses)
 	@$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 --extra embedded pyproject.toml -o requirements.lock
-	@$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 --extra embedded --group dev pyproject.toml -c requirements.lock -o requirements-dev.lock
+	@$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 --extra embedded --extra aws --group dev pyproject.toml -c requirements.lock -o requirements-dev.lock
 	@echo "uv==$$($(BIN)/uv --version | cut -d' ' -f2)" | $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 - -o requirements-uv.lock
 
 schemas: setup  ## renew the JSON Schemas of messages from their types
