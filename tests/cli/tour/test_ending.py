@@ -2,8 +2,8 @@ from dataclasses import replace
 
 import pytest
 
+from counterfoil.cli.books import Back, Books, Difference, Entry
 from counterfoil.cli.story import Taken
-from counterfoil.cli.tour.books import Back, Books, Difference, Entry
 from counterfoil.cli.tour.ending import summary
 from counterfoil.cli.tour.playing import CHAPTERS, Played
 

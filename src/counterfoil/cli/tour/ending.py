@@ -4,10 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from counterfoil.cli import payment_text, terminal
+from counterfoil.cli import books, payment_text, terminal
+from counterfoil.cli.books import Back, Books, Difference, Entry, Lists
 from counterfoil.cli.sides import BothSides
-from counterfoil.cli.tour import books
-from counterfoil.cli.tour.books import Back, Books, Difference, Entry, Lists
 from counterfoil.cli.tour.playing import Played
 from counterfoil.domain.money import Money
 

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from counterfoil.cli.tour.books import NEVER_SENT, Back, Books, Entry, Lists, differences, of_ours, of_stripe
+from counterfoil.cli.books import NEVER_SENT, Back, Books, Entry, Lists, differences, of_ours, of_stripe
 
 PAID = Entry("captured", ("pi_1",), "EUR", is_paid=True, charges=1, captured=1999, refunded=500, fee=88)
 BACK = Back("a", 500, "EUR", "processed")

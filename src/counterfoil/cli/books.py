@@ -1,4 +1,4 @@
-"""The books of both sides at the end of the tour: of each payment and each refund, what we have and what Stripe has."""
+"""The books of both sides at the end: of each payment and each refund, what we have and what Stripe has."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
