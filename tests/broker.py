@@ -1,7 +1,6 @@
 """A real Kafka for tests, and what is on its topics."""
 
 import asyncio
-import fcntl
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -35,9 +34,6 @@ class Kafka:
     @classmethod
     async def started(cls, home: Path, jars: Path) -> Self:
         """Start a broker with all topics; its jars are fetched by whichever process comes first."""
-        with jars.with_suffix(".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # two at once would write to one repository of Maven's
-            local.fetched(jars)
         port, controller_port = free_port(), free_port()
         running = await local.start(home, port, controller_port, jars=jars)
         kafka = cls(home, port, controller_port, jars, running)

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from counterfoil.cli.exits import CommandFailed
-from counterfoil.cli.family import Member, family
+from counterfoil.cli.family import Member, Patience, family
 from counterfoil.cli.ports import Ports
 
 SERVER = """
@@ -158,7 +158,7 @@ async def test_the_end_of_what_all_depend_on_is_the_end_of_all(tmp_path: Path) -
 async def test_what_does_not_listen_is_killed(tmp_path: Path) -> None:
     """A member that ignores the request to finish ends all the same."""
     deaf = member(tmp_path, "deaf", "deaf")
-    async with family(print, drain_seconds=0.2) as kept:
+    async with family(print, patience=Patience(drain_seconds=0.2)) as kept:
         await kept.start(deaf)
         pid = kept.pid("deaf")
     assert not is_alive(pid)
@@ -180,10 +180,10 @@ async def test_nothing_outlives_a_killed_owner(tmp_path: Path) -> None:
         f"""
         import asyncio, os, sys
         from pathlib import Path
-        from counterfoil.cli.family import Member, family
+        from counterfoil.cli.family import Member, Patience, family
 
         async def own():
-            async with family(print, drain_seconds=0.5) as kept:
+            async with family(print, patience=Patience(drain_seconds=0.5)) as kept:
                 for name, port in (("well", {ports.gateway}), ("deaf", {ports.worker})):
                     await kept.start(Member(
                         name=name,

@@ -14,10 +14,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 from counterfoil.cli import group_keeper
 from counterfoil.cli.exits import CommandFailed, first_cause
+
+if TYPE_CHECKING:
+    import httpx
 
 DRAIN_SECONDS: Final = 18.0
 """A role finishes what is in hand within 15 s of SIGTERM; beyond this it hangs, and is killed."""
@@ -42,8 +46,9 @@ _OK: Final = 200
 class Member:
     """One process of the family.
 
-    `health_url` answers 200 once it can do its work. What is `irreplaceable` is not started again: what it knew is
-    gone with it, so its end is the end of all. It is also stopped last, because the others may be talking to it.
+    `health_url` answers 200 once it can do its work; where it starts with ``tcp:``, it is enough that it takes
+    connections. What is `leaned_on` is stopped last, because the others may be talking to it. What is `irreplaceable`
+    is also not started again: what it knew is gone with it, so its end is the end of all.
     """
 
     name: str
@@ -51,7 +56,16 @@ class Member:
     environment: Mapping[str, str]
     health_url: str
     log: Path
+    leaned_on: bool = False
     irreplaceable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a member that is asked to end may take, and the waits before one that ended is started again."""
+
+    drain_seconds: float = DRAIN_SECONDS
+    back_off_seconds: tuple[float, ...] = BACK_OFF_SECONDS
 
 
 class Family:
@@ -64,16 +78,16 @@ class Family:
         say: Callable[[str], None],
         *,
         echo_logs: bool,
-        drain_seconds: float,
+        patience: Patience,
     ) -> None:
-        self._drain_seconds = drain_seconds
+        self._patience = patience
         self._echo_logs = echo_logs
         self._tasks = tasks
         self._keeper = keeper
         self._say = say
         self._processes: dict[str, asyncio.subprocess.Process] = {}
         self._guards: dict[str, asyncio.Task[None]] = {}
-        self._irreplaceable: set[str] = set()
+        self._last: set[str] = set()
 
     async def start(self, *members: Member) -> None:
         """Start members side by side and return when all of them are ready.
@@ -89,8 +103,8 @@ class Family:
             for member in members:
                 readying.create_task(self._until_ready(member))
         for member in members:
-            if member.irreplaceable:
-                self._irreplaceable.add(member.name)
+            if member.leaned_on or member.irreplaceable:
+                self._last.add(member.name)
             self._guards[member.name] = self._tasks.create_task(self._guarded(member))
 
     async def replace(self, *members: Member) -> None:
@@ -128,8 +142,8 @@ class Family:
         """Ask every member to finish what is in hand, and return when all have ended."""
         for guard in self._guards.values():
             guard.cancel()
-        first = [name for name in self._processes if name not in self._irreplaceable]
-        for wave in (first, list(self._irreplaceable)):
+        first = [name for name in self._processes if name not in self._last]
+        for wave in (first, list(self._last)):
             await asyncio.gather(*(self._ended(self._processes[name]) for name in wave))
         await self._keeper.communicate(b".")
 
@@ -155,8 +169,8 @@ class Family:
             try:
                 async with asyncio.timeout(START_SECONDS):
                     while process.returncode is None:
-                        with contextlib.suppress(httpx.TransportError):
-                            if (await client.get(member.health_url)).status_code == _OK:
+                        with contextlib.suppress(httpx.TransportError, ConnectionError):
+                            if await _answers(client, member.health_url):
                                 return
                         await asyncio.sleep(_POLL_SECONDS)
             except TimeoutError:
@@ -168,6 +182,7 @@ class Family:
     async def _guarded(self, member: Member) -> None:
         """Start a member again whenever it ends, however that comes."""
         loop = asyncio.get_running_loop()
+        waits = self._patience.back_off_seconds
         ends = 0
         while True:
             started = loop.time()
@@ -177,7 +192,7 @@ class Family:
                     f"{member.name} ended ({_ending(code)}), and what it knew is gone: see {member.log}"
                 )
             ends = 0 if loop.time() - started > STEADY_SECONDS else ends
-            wait = BACK_OFF_SECONDS[min(ends, len(BACK_OFF_SECONDS) - 1)]
+            wait = waits[min(ends, len(waits) - 1)]
             ends += 1
             self._say(f"{member.name} ended ({_ending(code)}); starting it again in {wait:g} s")
             await asyncio.sleep(wait)
@@ -200,7 +215,7 @@ class Family:
         if process.returncode is None:
             process.terminate()
         try:
-            async with asyncio.timeout(self._drain_seconds):
+            async with asyncio.timeout(self._patience.drain_seconds):
                 await process.wait()
         except TimeoutError:
             process.kill()
@@ -209,7 +224,7 @@ class Family:
 
 @asynccontextmanager
 async def family(
-    say: Callable[[str], None], *, echo_logs: bool = False, drain_seconds: float = DRAIN_SECONDS
+    say: Callable[[str], None], *, echo_logs: bool = False, patience: Patience = Patience()
 ) -> AsyncIterator[Family]:
     """Keep a family of processes for as long as the context lasts; at its end they are stopped in order.
 
@@ -217,19 +232,29 @@ async def family(
     be mended by starting a process again, what runs inside the context is cancelled and CommandFailed is raised.
     """
     keeper = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-I", "-S", group_keeper.__file__, str(drain_seconds)),
+        *(sys.executable, "-I", "-S", group_keeper.__file__, str(patience.drain_seconds)),
         stdin=subprocess.PIPE,
         process_group=0,
     )
     try:
         async with asyncio.TaskGroup() as tasks:
-            kept = Family(tasks, keeper, say, echo_logs=echo_logs, drain_seconds=drain_seconds)
+            kept = Family(tasks, keeper, say, echo_logs=echo_logs, patience=patience)
             try:
                 yield kept
             finally:
                 await kept.stop()
     except BaseExceptionGroup as raised:
         raise first_cause(raised) from None
+
+
+async def _answers(client: "httpx.AsyncClient", url: str) -> bool:
+    """Say whether a member can do its work."""
+    parts = urlsplit(url)
+    if parts.scheme != "tcp":
+        return (await client.get(url)).status_code == _OK
+    _, writer = await asyncio.open_connection(parts.hostname, parts.port)
+    writer.close()
+    return True
 
 
 def _make_log(log: Path) -> None:

@@ -1,16 +1,18 @@
 """A whole installation on this machine: database, sandbox, mailbox and every role, for `up` and the demo."""
 
+import json
 import sys
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from counterfoil import config
 from counterfoil.cli import connection, sandbox_settings
 from counterfoil.cli.exits import CommandFailed
-from counterfoil.cli.family import Family, Member, family
+from counterfoil.cli.family import Family, Member, Patience, family
 from counterfoil.cli.ports import ADDRESS, Ports
 from counterfoil.config import ROLES_OF_UP, Role, Settings
 from counterfoil.runtime.clock import SystemClock
@@ -34,7 +36,14 @@ _CREATED = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What to start. `say` takes one line at a time for the person who watches."""
+    """What to start. `say` takes one line at a time for the person who watches.
+
+    Attributes:
+        sandbox: the Stripe sandbox and a mailbox, or Stripe itself.
+        kafka: a broker where the settings name none, and what needs one.
+        each: how many of every role.
+        commands: what starts a role, by its name, where that is not this program.
+    """
 
     settings: Settings
     home: Path
@@ -42,16 +51,45 @@ class Plan:
     sandbox: bool
     say: Callable[[str], None]
     echo_logs: bool = False
+    kafka: bool = False
+    each: int = 1
+    commands: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    patience: Patience = field(default_factory=Patience)
+
+    @property
+    def roles(self) -> tuple[Role, ...]:
+        """Those that are started."""
+        return tuple(Role) if self.kafka else ROLES_OF_UP
+
+    @property
+    def own_broker(self) -> bool:
+        """Whether a broker is started, too."""
+        return self.kafka and self.settings.kafka_brokers is None
 
     @property
     def parts(self) -> tuple[str, ...]:
         """The names of what listens, as `Ports` has them."""
-        roles = tuple(role.value.replace("-", "_") for role in ROLES_OF_UP)
-        return (*roles, "mailbox", "smtp", "sandbox") if self.sandbox else roles
+        roles = tuple(role.value.replace("-", "_") for role in self.roles)
+        broker = ("kafka",) if self.own_broker else ()
+        return (*roles, *broker, "mailbox", "smtp", "sandbox") if self.sandbox else (*roles, *broker)
 
     def log(self, name: str) -> Path:
         """Return the file that a process logs to."""
         return self.home / "logs" / f"{name}.log"
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """One process of a role, by the name it has among all, and where it listens."""
+
+    role: Role
+    name: str
+    port: int
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        return f"http://{ADDRESS}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,16 +101,47 @@ class Installation:
     token: Secret
     embedded: bool
     kept: Family
-    own: Mapping[str, str] = field(repr=False)
+    seats: tuple[Seat, ...]
+    own: dict[str, str] = field(repr=False)
 
     @property
     def gateway(self) -> connection.Gateway:
         """The gateway, with a token that may do everything."""
         return connection.Gateway(self.plan.ports.url("gateway"), self.token)
 
+    async def start_roles(self, settings: Mapping[str, str] = MappingProxyType({})) -> None:
+        """Start every role, with these settings beside those that they have anyhow, and let commands find the gateway.
+
+        Raises as `installation`.
+        """
+        self.own.update(settings)
+        self.plan.say(f"Starting {', '.join(self.plan.roles)} …")
+        await self.kept.start(*(self._member(seat, self.own) for seat in self.seats))
+        connection.write_client_file(self.plan.home, self.gateway.url, self.token)
+
     async def set_anew(self, roles: Collection[Role], settings: Mapping[str, str]) -> None:
         """Start roles anew with these settings beside those they began with; what runs is otherwise left alone."""
-        await self.kept.replace(*(_role(self.plan, role, {**self.own, **settings}) for role in roles))
+        own = {**self.own, **settings}
+        await self.kept.replace(*(self._member(seat, own) for role in roles for seat in self.seats_of(role)))
+
+    def seats_of(self, role: Role) -> list[Seat]:
+        """Return the processes of a role."""
+        return [seat for seat in self.seats if seat.role is role]
+
+    def _member(self, seat: Seat, own: Mapping[str, str]) -> Member:
+        settings = {**own, "PORT": str(seat.port)}
+        if seat.role is Role.DISPATCHER:  # each has a gateway of its own, as far as there are several
+            number = self.seats_of(seat.role).index(seat)
+            settings["PAYMENTS_GATEWAY_URL"] = self.seats_of(Role.GATEWAY)[number].url
+            settings["PAYMENTS_GATEWAY_TOKEN"] = self.token.reveal()
+        ours = (sys.executable, "-m", "counterfoil", "run", seat.role.value)
+        return Member(
+            name=seat.name,
+            command=self.plan.commands.get(seat.role.value, ours),
+            environment=config.environment_of_child(settings),
+            health_url=seat.url + "/readyz",
+            log=self.plan.log(seat.name),
+        )
 
 
 @asynccontextmanager
@@ -80,12 +149,24 @@ async def installation(plan: Plan) -> AsyncIterator[Installation]:
     """Run everything for as long as the context lasts; inside it every role is ready.
 
     Raises CommandFailed when something does not start or cannot go on, Misconfigured when a role lacks a setting,
-    EmbeddedError when the database cannot be had.
+    EmbeddedError when the database cannot be had, BrokerFailed when Kafka cannot.
+    """
+    async with ground(plan) as here:
+        await here.start_roles()
+        yield here
+
+
+@asynccontextmanager
+async def ground(plan: Plan) -> AsyncIterator[Installation]:
+    """Run what roles stand on for as long as the context lasts: the database, a broker, what stands for Stripe.
+
+    The roles are not started yet. Raises as `installation`.
     """
     from counterfoil.store import embedded
 
     plan.ports.refuse_taken(plan.parts)
     own = _shared_environment(plan)
+    seats = _seats(plan)
     plan.log("").parent.mkdir(parents=True, exist_ok=True)
     async with AsyncExitStack() as running:
         database_url = plan.settings.database_url
@@ -95,27 +176,78 @@ async def installation(plan: Plan) -> AsyncIterator[Installation]:
             server = await running.enter_async_context(embedded.server(plan.home))
             database_url = Secret(server.url)
         token = await _prepared(database_url, plan)
-        kept = await running.enter_async_context(family(plan.say, echo_logs=plan.echo_logs))
+        kept = await running.enter_async_context(family(plan.say, echo_logs=plan.echo_logs, patience=plan.patience))
         if server is not None:
             kept.depend_on("postgresql", server.ended, plan.home / embedded.LOG)
         own["DATABASE_URL"] = database_url.reveal()
+        if plan.kafka:
+            own["KAFKA_BROKERS"] = await _brokers(plan, kept)
         if plan.sandbox:
             plan.say("Starting the Stripe sandbox and a mailbox …")
             await kept.start(_sandbox(plan), _mailbox(plan))
-            secret = await _endpoint_secret(plan)
-            own["STRIPE_WEBHOOK_SECRETS"] = secret.reveal()
+            receivers = [seat.url for seat in seats if seat.role is Role.WEBHOOK_RECEIVER]
+            secrets = [await _endpoint_secret(plan, url) for url in receivers]
+            own["STRIPE_WEBHOOK_SECRETS"] = ",".join(secret.reveal() for secret in secrets)
             sandbox_settings.leave(
-                plan.home, key=SANDBOX_KEY, api_base=plan.ports.url("sandbox"), webhook_secret=secret
+                plan.home, key=SANDBOX_KEY, api_base=plan.ports.url("sandbox"), webhook_secret=secrets[0]
             )
         else:
             sandbox_settings.remove(plan.home)
-        plan.say(f"Starting {', '.join(ROLES_OF_UP)} …")
-        await kept.start(*(_role(plan, role, own) for role in ROLES_OF_UP))
-        here = Installation(
-            plan=plan, database_url=database_url, token=token, embedded=server is not None, kept=kept, own=own
+        yield Installation(
+            plan=plan,
+            database_url=database_url,
+            token=token,
+            embedded=server is not None,
+            kept=kept,
+            seats=seats,
+            own=own,
         )
-        connection.write_client_file(plan.home, here.gateway.url, token)
-        yield here
+
+
+def _seats(plan: Plan) -> tuple[Seat, ...]:
+    """Return the processes of every role: the first where one looks for it, those beside it on any free port."""
+    return tuple(
+        Seat(role, role.value, getattr(plan.ports, role.value.replace("-", "_")))
+        if number == 1
+        else Seat(role, f"{role.value}-{number}", Ports.free_one())
+        for role in plan.roles
+        for number in range(1, plan.each + 1)
+    )
+
+
+async def _brokers(plan: Plan, kept: Family) -> str:
+    """Return where Kafka is, with all topics there; it is started where the settings name none."""
+    import asyncio
+
+    from counterfoil.bus import local, topics
+    from counterfoil.bus.connection import client_config
+
+    brokers = plan.settings.kafka_brokers
+    if brokers is None:
+        jars = plan.settings.counterfoil_home.absolute() / "kafka-jars"
+        if not local.missing_tools() and not local.are_fetched(jars):
+            plan.say("Fetching Kafka's jars, some 60 MB and only once …")
+        plan.say("Starting Kafka …")
+        brokers = f"{ADDRESS}:{plan.ports.kafka}"
+        program = await asyncio.to_thread(
+            local.prepared, plan.home / "kafka", plan.ports.kafka, Ports.free_one(), jars=jars
+        )
+        await kept.start(
+            Member(
+                name="kafka",
+                command=program.command,
+                environment=program.environment,
+                health_url=f"tcp://{brokers}",
+                log=program.log,
+                leaned_on=True,
+            )
+        )
+    settings = {name: secret.reveal() for name, secret in plan.settings.kafka_config.items()}
+    try:
+        await topics.create(client_config(brokers, settings), 1)
+    except topics.NotMade as why:
+        raise CommandFailed(f"the broker does not make {why}") from None
+    return brokers
 
 
 async def _prepared(database_url: Secret, plan: Plan) -> Secret:
@@ -160,6 +292,8 @@ def _shared_environment(plan: Plan) -> dict[str, str]:
         "FRAUD_TIMEOUT": f"{settings.fraud_timeout.total_seconds():.0f} s",
         "FRAUD_AUTO_BLOCK": str(settings.fraud_auto_block),
     }
+    if plan.kafka and settings.kafka_config:
+        own["KAFKA_CONFIG"] = json.dumps({name: secret.reveal() for name, secret in settings.kafka_config.items()})
     if plan.sandbox:
         own |= {
             "MODE": config.Mode.TEST.value,
@@ -187,17 +321,6 @@ def _shared_environment(plan: Plan) -> dict[str, str]:
     return own
 
 
-def _role(plan: Plan, role: Role, own: Mapping[str, str]) -> Member:
-    name = role.value.replace("-", "_")
-    return Member(
-        name=role.value,
-        command=(sys.executable, "-m", "counterfoil", "run", role.value),
-        environment=config.environment_of_child({**own, "PORT": str(getattr(plan.ports, name))}),
-        health_url=plan.ports.url(name) + "/readyz",
-        log=plan.log(role.value),
-    )
-
-
 def _sandbox(plan: Plan) -> Member:
     return Member(
         name="sandbox",
@@ -223,8 +346,8 @@ def _mailbox(plan: Plan) -> Member:
     )
 
 
-async def _endpoint_secret(plan: Plan) -> Secret:
-    """Register our receiver with the sandbox, as one does with Stripe, and return the secret it signs with.
+async def _endpoint_secret(plan: Plan, receiver_url: str) -> Secret:
+    """Register a receiver of ours with the sandbox, as one does with Stripe, and return the secret it signs with.
 
     The sandbox could be given a secret on its command line, but every user of the machine can read that.
     """
@@ -234,7 +357,7 @@ async def _endpoint_secret(plan: Plan) -> Secret:
         answer = await client.post(
             plan.ports.url("sandbox") + "/v1/webhook_endpoints",
             data={
-                "url": plan.ports.url("webhook_receiver") + "/webhooks/stripe",
+                "url": receiver_url + "/webhooks/stripe",
                 "enabled_events[]": "*",
                 "api_version": config.STRIPE_API_VERSION,
             },

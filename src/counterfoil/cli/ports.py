@@ -10,7 +10,7 @@ from counterfoil.cli.exits import CommandFailed
 ADDRESS = "127.0.0.1"
 """Everything that `counterfoil up` starts is for this machine alone."""
 
-_IN_BASE_ORDER = ("gateway", "webhook_receiver", "dashboard", "worker", "outbox_publisher")
+_IN_BASE_ORDER = ("gateway", "webhook_receiver", "dashboard", "worker", "outbox_publisher", "dispatcher", "kafka")
 _OFFSETS = {"mailbox": 7, "smtp": 8, "sandbox": 9}
 
 
@@ -23,6 +23,8 @@ class Ports:
     dashboard: int = 8082
     worker: int = 8083
     outbox_publisher: int = 8084
+    dispatcher: int = 8085
+    kafka: int = 9092
     mailbox: int = 8025
     smtp: int = 1025
     sandbox: int = 12111
@@ -35,6 +37,14 @@ class Ports:
         """
         offsets = {name: offset for offset, name in enumerate(_IN_BASE_ORDER)} | _OFFSETS
         return cls(**{name: base + offset for name, offset in offsets.items()})
+
+    @staticmethod
+    def free_one() -> int:
+        """Return a port that nothing listens on at this moment."""
+        with socket.socket() as probe:
+            probe.bind((ADDRESS, 0))
+            port: int = probe.getsockname()[1]
+            return port
 
     @classmethod
     def free(cls) -> Self:

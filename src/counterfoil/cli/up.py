@@ -8,7 +8,7 @@ import typer
 from counterfoil.cli import terminal
 from counterfoil.cli.exits import ExitCode
 from counterfoil.cli.ports import Ports
-from counterfoil.config import ROLES_OF_UP, load_from_process
+from counterfoil.config import load_from_process
 
 if TYPE_CHECKING:
     from counterfoil.cli.installation import Installation, Plan
@@ -16,19 +16,26 @@ if TYPE_CHECKING:
 PORT_BASE_MAX = 65526
 """The sandbox's port is nine above the base."""
 
+MOST_OF_EACH = 3
+"""An endpoint signs with one secret, and a receiver takes three."""
+
 PortBase = Annotated[
     int | None, typer.Option(min=1, max=PORT_BASE_MAX, help="First of ten ports to use instead of 8080 … and 12111.")
 ]
 Home = Annotated[str, typer.Option(help="Where everything is kept. [default: COUNTERFOIL_HOME, else ./.counterfoil]")]
 
 
-def up(
+def up(  # noqa: PLR0913 - each is an option of its own
     *,
     port_base: PortBase = None,
     home: Home = "",
     sandbox: Annotated[
         bool, typer.Option("--sandbox/--no-sandbox", help="The Stripe sandbox, or Stripe itself (STRIPE_KEY …).")
     ] = True,
+    kafka: Annotated[
+        bool, typer.Option("--kafka", help="A Kafka too, where KAFKA_BROKERS names none, and the dispatcher.")
+    ] = False,
+    each: Annotated[int, typer.Option(min=1, max=MOST_OF_EACH, help="How many of every role.")] = 1,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show what every process logs.")] = False,
 ) -> None:
     """Run everything on this machine until interrupted.
@@ -45,6 +52,8 @@ def up(
         home=(Path(home) if home else settings.counterfoil_home).absolute(),
         ports=Ports.from_base(port_base) if port_base else Ports(),
         sandbox=sandbox,
+        kafka=kafka,
+        each=each,
         say=lambda line: terminal.console(err=True).print(line, style="dim"),
         echo_logs=verbose,
     )
@@ -93,12 +102,13 @@ def _introduce(here: "Installation") -> None:
     """Print what runs where, and what to try next."""
     plan = here.plan
     database = str(plan.home) if here.embedded else "DATABASE_URL"
-    rows: list[list[str]] = [
-        [role.value, plan.ports.url(role.value.replace("-", "_")), str(plan.log(role.value))] for role in ROLES_OF_UP
-    ]
+    rows: list[list[str]] = [[seat.name, seat.url, str(plan.log(seat.name))] for seat in here.seats]
     if plan.sandbox:
         rows.append(["mailbox", plan.ports.url("mailbox"), str(plan.log("mailbox"))])
         rows.append(["stripe sandbox", plan.ports.url("sandbox"), str(plan.log("sandbox"))])
+    if plan.kafka:
+        log = str(plan.home / "kafka" / "kafka.log") if plan.own_broker else ""
+        rows.append(["kafka", here.own["KAFKA_BROKERS"], log])
     rows.append(["postgresql", database, str(plan.home / "postgres.log") if here.embedded else ""])
     screen = terminal.console()
     screen.print()

@@ -2,14 +2,17 @@
 
 import asyncio
 import base64
+import fcntl
 import os
 import shutil
 import signal
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from counterfoil.domain.errors import Stop
 from counterfoil.runtime.ids import secret_text
 
 ADDRESS: Final = "127.0.0.1"
@@ -27,6 +30,8 @@ _POLL_SECONDS: Final = 0.1
 
 _MEMORY: Final = ("-Xms64m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 """A small machine, shared with every role: ready sooner, at the price of a throughput that nobody asks for here."""
+
+_FETCHED: Final = "fetched"
 
 _POM: Final = Path(__file__).parent / "pom.xml"
 
@@ -50,8 +55,17 @@ log.flush.interval.messages=1
 # Flushed at every message: one node has nobody else to have it from once its machine is gone.
 
 
-class BrokerFailed(Exception):
+class BrokerFailed(Stop):
     """The broker cannot be had; the sentence says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What starts a broker, for whoever keeps processes; its jars are there, and its log is formatted."""
+
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+    log: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,17 +110,17 @@ async def start(home: Path, port: int, controller_port: int, *, jars: Path | Non
     Raises:
         BrokerFailed: Java or Maven are missing, the jars cannot be had, or it does not start.
     """
-    command, log = await asyncio.to_thread(_prepared, home, port, controller_port, jars or home / "jars")
-    with log.open("ab") as out:
+    program = await asyncio.to_thread(prepared, home, port, controller_port, jars=jars or home / "jars")
+    with program.log.open("ab") as out:
         process = await asyncio.create_subprocess_exec(
-            *command,
+            *program.command,
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=out,
-            env=_environment(),
+            env=program.environment,
             start_new_session=True,
         )
-    running = Broker(f"{ADDRESS}:{port}", process, log)
+    running = Broker(f"{ADDRESS}:{port}", process, program.log)
     try:
         await _until_it_answers(running, port)
     except BaseException:
@@ -116,7 +130,7 @@ async def start(home: Path, port: int, controller_port: int, *, jars: Path | Non
 
 
 def fetched(jars: Path) -> Path:
-    """Return the folder of the jars, fetching them where they are not there yet.
+    """Return the folder of the jars, fetching them where they are not there yet; of several processes one does.
 
     Raises:
         BrokerFailed: Java or Maven are missing, or Maven could not fetch them.
@@ -126,21 +140,29 @@ def fetched(jars: Path) -> Path:
         raise BrokerFailed(
             f"{' and '.join(lacking)} not found: on Debian, apt-get install openjdk-17-jre-headless maven"
         )
-    done = jars / "fetched"
-    wanted = _POM.read_text("utf-8")
-    if done.exists() and done.read_text("utf-8") == wanted:
-        return jars
     work = jars / "work"
     work.mkdir(parents=True, exist_ok=True)
-    shutil.copy(_POM, work / "pom.xml")
-    where = f"-DoutputDirectory={jars.absolute()}"
-    _run(["mvn", "--quiet", "--batch-mode", "dependency:copy-dependencies", where], work)
-    done.write_text(wanted, "utf-8")
+    with (jars / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two at once would write to one repository of Maven's
+        if not are_fetched(jars):
+            shutil.copy(_POM, work / "pom.xml")
+            where = f"-DoutputDirectory={jars.absolute()}"
+            _run(["mvn", "--quiet", "--batch-mode", "dependency:copy-dependencies", where], work)
+            (jars / _FETCHED).write_text(_POM.read_text("utf-8"), "utf-8")
     return jars
 
 
-def _prepared(home: Path, port: int, controller_port: int, jars: Path) -> tuple[list[str], Path]:
-    """Return what starts the broker, and where it is to log; its jars and its data are there then."""
+def are_fetched(jars: Path) -> bool:
+    """Say whether the jars are there, in the versions of today."""
+    done = jars / _FETCHED
+    return done.exists() and done.read_text("utf-8") == _POM.read_text("utf-8")
+
+
+def prepared(home: Path, port: int, controller_port: int, *, jars: Path) -> Program:
+    """Return what starts a broker, after fetching its jars and formatting its log where that was not done yet.
+
+    Takes what `start` takes, and raises as it does.
+    """
     home.mkdir(parents=True, exist_ok=True)
     library = fetched(jars)
     properties, data = home / "server.properties", home / "data"
@@ -150,7 +172,8 @@ def _prepared(home: Path, port: int, controller_port: int, jars: Path) -> tuple[
     if not (data / "meta.properties").exists():
         cluster = base64.urlsafe_b64encode(secret_text("").encode()[:16]).decode().rstrip("=")
         _run(_java(library, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties.absolute())), home)
-    return _java(library, "kafka.Kafka", str(properties.absolute())), home / "kafka.log"
+    command = _java(library, "kafka.Kafka", str(properties.absolute()))
+    return Program(tuple(command), _environment(), home / "kafka.log")
 
 
 async def _until_it_answers(running: Broker, port: int) -> None:
