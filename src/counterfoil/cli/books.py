@@ -2,7 +2,10 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+if TYPE_CHECKING:
+    from counterfoil.cli.sides import BothSides
 
 Thing = Mapping[str, Any]
 """An object as one side shows it."""
@@ -83,7 +86,29 @@ class Lists:
     transactions: Sequence[Thing]
 
 
+@dataclass(frozen=True, slots=True)
+class Read:
+    """Both books as they were read, and our payments as the gateway shows each, by their ids."""
+
+    payments: Mapping[str, Thing]
+    ours: Books
+    theirs: Books
+
+
 _Row = TypeVar("_Row", Entry, Back)
+
+
+async def read(sides: "BothSides") -> Read:
+    """Read both books: our gateway's answers, payment by payment, and the sandbox's `/v1` lists."""
+    payments = {one["payment_id"]: await sides.payment(one["payment_id"]) for one in await sides.payments()}
+    lists = Lists(
+        intents=await sides.stripe_list("payment_intents"),
+        charges=await sides.stripe_list("charges"),
+        refunds=await sides.stripe_list("refunds"),
+        disputes=await sides.stripe_list("disputes"),
+        transactions=await sides.stripe_list("balance_transactions"),
+    )
+    return Read(payments, of_ours(payments.values()), of_stripe(lists))
 
 
 def of_ours(payments: Iterable[Thing]) -> Books:

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from counterfoil.cli import books, payment_text, terminal
-from counterfoil.cli.books import Back, Books, Difference, Entry, Lists
+from counterfoil.cli.books import Back, Books, Difference, Entry
 from counterfoil.cli.sides import BothSides
 from counterfoil.cli.tour.playing import Played
 from counterfoil.domain.money import Money
@@ -16,22 +16,10 @@ if TYPE_CHECKING:
 
 async def compared(sides: BothSides, played: Sequence[Played]) -> Mapping[str, Any]:
     """Read both books, show them, and return the tour's summary for another program."""
-    payments = {one["payment_id"]: await sides.payment(one["payment_id"]) for one in await sides.payments()}
-    lists = Lists(
-        **{
-            name: await sides.stripe_list(resource)
-            for name, resource in (
-                ("intents", "payment_intents"),
-                ("charges", "charges"),
-                ("refunds", "refunds"),
-                ("disputes", "disputes"),
-                ("transactions", "balance_transactions"),
-            )
-        }
-    )
-    ours, theirs = books.of_ours(payments.values()), books.of_stripe(lists)
+    read = await books.read(sides)
+    ours, theirs = read.ours, read.theirs
     numbers = {taken.payment_id: str(one.number) for one in played for taken in one.taken}
-    _show_payments(payments, ours, theirs, numbers)
+    _show_payments(read.payments, ours, theirs, numbers)
     _show_refunds(ours, theirs, numbers)
     differing = books.differences(ours, theirs)
     _judge([f"{numbers.get(one.payment_id or '', '?')}  {one.sentence}" for one in differing], played, ours)
