@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from uuid import UUID
 
 import asyncpg
 import uvloop
@@ -19,11 +20,14 @@ from counterfoil.bus import local, topics
 from counterfoil.bus.connection import client_config
 from counterfoil.bus.message import Outgoing, Undelivered
 from counterfoil.bus.producer import Producer
+from counterfoil.bus.underway import Underway
 from counterfoil.journey import announce
+from counterfoil.messages import cloud_event
 from counterfoil.runtime.clock import SystemClock
 from counterfoil.store import embedded
 from counterfoil.store.listening import Bell
 from counterfoil.store.migrate import migrate
+from counterfoil.store.outbox import Unpublished
 
 PORTS = (19_392, 19_393)
 
@@ -48,7 +52,7 @@ INSERT INTO outbox (payment_id, version) SELECT id, 1 FROM made
 async def published(connection: asyncpg.Connection, producer: Producer, count: int) -> float:
     """Publish all that waits, as whoever leads does; return the seconds it took."""
     bell, clock = Bell(), SystemClock()
-    underway = announce.Underway("benchmark", bell.ring)
+    underway = Underway[UUID, Unpublished](cloud_event.source_of("benchmark"), bell.ring)
     began, done = time.perf_counter(), 0
     while done < count:
         marked = await announce.mark(connection, underway, clock.now())

@@ -49,6 +49,7 @@ def test_nothing_set_gives_the_defaults() -> None:
         public_url=None,
         kafka_brokers=None,
         kafka_config={},
+        outbox_sources=(),
         payments_gateway_url=None,
         payments_gateway_token=None,
         smtp_url=None,

@@ -7,10 +7,13 @@ import asyncpg
 import pytest
 import pytest_asyncio
 from tests.orders import Shop, order
+from tests.post import Post
 
-from counterfoil.bus.message import Outgoing, Told, Undelivered
+from counterfoil.bus.message import Undelivered
+from counterfoil.bus.underway import AGAIN_AFTER, Underway
 from counterfoil.journey import announce
 from counterfoil.store import outbox, reading
+from counterfoil.store.outbox import Unpublished
 from counterfoil.store.pool import Connection
 
 
@@ -76,28 +79,10 @@ async def test_reading_on_from_a_position_misses_and_repeats_nothing(shop: Shop,
     assert whole == paged
 
 
-class Post:
-    """Takes messages in; what became of them is told when a test says so."""
-
-    def __init__(self) -> None:
-        self.taken: list[tuple[Outgoing, Told]] = []
-
-    def hand_over(self, message: Outgoing, told: Told) -> None:
-        """Take a message."""
-        self.taken.append((message, told))
-
-    def tell(self, found: Undelivered | None = None) -> list[tuple[str, int]]:
-        """Tell what became of all that was taken; return what it was, by payment and number."""
-        taken, self.taken = self.taken, []
-        for _, told in taken:
-            told(found)
-        return [((message.key or b"").decode(), int(dict(message.headers)["ce_sequence"])) for message, _ in taken]
-
-
 @pytest.fixture
-def underway() -> announce.Underway:
+def underway() -> Underway[UUID, Unpublished]:
     """What a leader has on its way: nothing yet."""
-    return announce.Underway("shop", lambda: None)
+    return Underway("/counterfoil/shop", lambda: None)
 
 
 async def places(shop: Shop) -> list[tuple[str, int]]:
@@ -105,7 +90,7 @@ async def places(shop: Shop) -> list[tuple[str, int]]:
 
 
 async def test_a_fact_has_its_place_once_a_broker_has_it(
-    shop: Shop, leader: Connection, underway: announce.Underway
+    shop: Shop, leader: Connection, underway: Underway[UUID, Unpublished]
 ) -> None:
     """Handed over it is in the outbox still; of one payment one at a time is on its way."""
     post, paid = Post(), [await shop.charge(order(number)) for number in range(3)]
@@ -126,7 +111,7 @@ async def test_a_fact_has_its_place_once_a_broker_has_it(
 
 
 async def test_a_message_says_in_its_headers_what_it_is(
-    shop: Shop, leader: Connection, underway: announce.Underway
+    shop: Shop, leader: Connection, underway: Underway[UUID, Unpublished]
 ) -> None:
     """CloudEvents in binary mode: the value is the message, and no more."""
     post, payment = Post(), await shop.accepted(order(1))
@@ -150,7 +135,7 @@ async def test_a_message_says_in_its_headers_what_it_is(
 
 
 async def test_what_did_not_arrive_holds_up_its_own_payment_only(
-    shop: Shop, leader: Connection, underway: announce.Underway
+    shop: Shop, leader: Connection, underway: Underway[UUID, Unpublished]
 ) -> None:
     """The others go on; it is tried again after a moment, and its later facts come after it."""
     post, held_up = Post(), await shop.charge(order(1))
@@ -162,13 +147,13 @@ async def test_what_did_not_arrive_holds_up_its_own_payment_only(
     assert await announce.hand_over(leader, post, underway, shop.clock.now()) == 1
     assert post.tell() == [(str(other.id), 1)]
     await announce.mark(leader, underway, shop.clock.now())
-    shop.clock.advance(announce.AGAIN_AFTER)
+    shop.clock.advance(AGAIN_AFTER)
     assert await announce.hand_over(leader, post, underway, shop.clock.now()) == 2
     assert sorted(post.tell()) == sorted([(str(held_up.id), 1), (str(other.id), 2)])
 
 
 async def test_what_no_broker_takes_is_parked_and_not_stuck(
-    shop: Shop, leader: Connection, underway: announce.Underway
+    shop: Shop, leader: Connection, underway: Underway[UUID, Unpublished]
 ) -> None:
     """It has its place for readers of /events, says why, and its payment goes on."""
     post, payment = Post(), await shop.charge(order(1))
@@ -184,13 +169,13 @@ async def test_what_no_broker_takes_is_parked_and_not_stuck(
 
 
 async def test_whoever_leads_next_hands_over_what_was_not_marked(
-    shop: Shop, leader: Connection, underway: announce.Underway
+    shop: Shop, leader: Connection, underway: Underway[UUID, Unpublished]
 ) -> None:
     """A leader that died between the broker's word and the mark: twice, and never not at all."""
     post = Post()
     await shop.charge(order(1))
     await announce.hand_over(leader, post, underway, shop.clock.now())
     before = post.tell()
-    after_it = announce.Underway("shop", lambda: None)
+    after_it: Underway[UUID, Unpublished] = Underway("/counterfoil/shop", lambda: None)
     await announce.hand_over(leader, post, after_it, shop.clock.now())
     assert post.tell() == before

@@ -22,6 +22,7 @@ from counterfoil.config.kinds import Role as Role
 from counterfoil.config.kinds import SecretsSource as SecretsSource
 from counterfoil.config.kinds import Settings as Settings
 from counterfoil.config.kinds import StripeDriver as StripeDriver
+from counterfoil.config.sources import OutboxSource as OutboxSource
 from counterfoil.config.table import SETTINGS as SETTINGS
 from counterfoil.config.table import Setting as Setting
 from counterfoil.config.values import STRIPE_API_VERSION as STRIPE_API_VERSION
@@ -186,6 +187,8 @@ def _refuse_contradictions(settings: Settings, environ: Mapping[str, str]) -> No
     live = settings.mode is Mode.LIVE
     if settings.smtp_url is not None and settings.mail_from is None:
         raise Misconfigured("MAIL_FROM", "is missing: SMTP_URL is set, and a letter comes from somebody")
+    if settings.outbox_sources and settings.kafka_brokers is None:
+        raise Misconfigured("KAFKA_BROKERS", "is missing: OUTBOX_SOURCES is set, and its rows are for Kafka")
     if settings.stripe_key is not None and ("_live_" in settings.stripe_key.reveal()[:8]) != live:
         kind = "test" if live else "live"
         raise Misconfigured("STRIPE_KEY", f"is a {kind} key, and MODE is {settings.mode}")
@@ -195,6 +198,9 @@ def _refuse_contradictions(settings: Settings, environ: Mapping[str, str]) -> No
         raise Misconfigured(
             "DATABASE_URL", "has sslmode=disable, and MODE is live: payments may not travel in the clear"
         )
+    urls = [one.database_url.reveal() for one in settings.outbox_sources if one.database_url is not None]
+    if any(_effective_sslmode(one, environ) == "disable" for one in urls):
+        raise Misconfigured("OUTBOX_SOURCES", "has a database with sslmode=disable, and MODE is live")
     if settings.default_payment_method is not None:
         raise Misconfigured("DEFAULT_PAYMENT_METHOD", "is for MODE=test only: in live mode the order names its method")
     if urlsplit(settings.stripe_api_base).scheme != "https":

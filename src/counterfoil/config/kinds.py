@@ -6,6 +6,7 @@ from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 
+from counterfoil.config.sources import OutboxSource
 from counterfoil.config.values import SigningSecret
 from counterfoil.runtime.secret import Secret
 
@@ -91,6 +92,7 @@ class Settings:
     public_url: str | None
     kafka_brokers: str | None
     kafka_config: Mapping[str, Secret]
+    outbox_sources: tuple[OutboxSource, ...]
     payments_gateway_url: str | None
     payments_gateway_token: Secret | None
     smtp_url: Secret | None

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from counterfoil.config import values
+from counterfoil.config import sources, values
 from counterfoil.config.kinds import (
     STRIPE_API_BASE,
     FraudScreening,
@@ -145,6 +145,14 @@ SETTINGS: tuple[Setting, ...] = (
         secret=True,
         of_use_to=frozenset({Role.OUTBOX_PUBLISHER, Role.DISPATCHER, Role.WORKER}),
         purpose='TLS and SASL for Kafka, as librdkafka names them: {"security.protocol": "SASL_SSL", …}',
+    ),
+    Setting(
+        name="OUTBOX_SOURCES",
+        parse=sources.outbox_sources,
+        absent=(),
+        secret=True,
+        of_use_to=frozenset({Role.OUTBOX_PUBLISHER}),
+        purpose='outboxes of other services, sent to Kafka: [{"name": "shop", "database_url": …, "topics": {…}}]',
     ),
     Setting(
         name="PAYMENTS_GATEWAY_URL",

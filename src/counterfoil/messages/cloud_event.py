@@ -20,15 +20,18 @@ REFUSAL_NAMESPACE: Final = UUID("018f3c1e-7a52-7c64-9d0b-5e1f6a2b8c90")
 class Told:
     """What is about to be told, and of whom: ``subject`` is also the message's key.
 
-    ``sequence`` says which of its payment's facts it is; None of what is none.
+    ``version`` is None of what others say: it has no schema of ours. ``sequence`` says which of its payment's
+    facts it is; None of what is none. ``traceparent`` is well formed.
     """
 
     id: UUID
     name: str
-    version: str
+    version: str | None
     subject: str
     at: datetime
     sequence: int | None = None
+    tenant_id: str | None = None
+    traceparent: str | None = None
 
 
 def schema_name(name: str, version: str) -> str:
@@ -48,14 +51,16 @@ def headers(told: Told, source: str) -> tuple[tuple[str, bytes], ...]:
         "ce_id": str(told.id),
         "ce_type": told.name,
         "ce_source": source,
-        "ce_dataschema": schema_name(told.name, told.version),
+        "ce_dataschema": None if told.version is None else schema_name(told.name, told.version),
         "ce_subject": told.subject,
         "ce_partitionkey": told.subject,
-        **({} if told.sequence is None else {"ce_sequence": str(told.sequence)}),
+        "ce_sequence": None if told.sequence is None else str(told.sequence),
         "ce_time": told.at.astimezone(UTC).isoformat().replace("+00:00", "Z"),
+        "ce_tenantid": told.tenant_id,
         "content-type": CONTENT_TYPE,
+        "traceparent": told.traceparent,
     }
-    return tuple((name, text.encode()) for name, text in attributes.items())
+    return tuple((name, text.encode()) for name, text in attributes.items() if text is not None)
 
 
 def refusal_headers(refused: str, order_id: str, at: datetime) -> tuple[tuple[str, bytes], ...]:

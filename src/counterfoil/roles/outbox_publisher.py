@@ -1,16 +1,20 @@
 """The outbox publisher: one leader gives facts their place in the order that everybody reads."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
+from uuid import UUID
 
 import structlog
 
+from counterfoil.bus.underway import Underway
 from counterfoil.config import Settings
 from counterfoil.domain.errors import Unavailable
 from counterfoil.journey import announce
+from counterfoil.messages import cloud_event
 from counterfoil.roles import probes
+from counterfoil.roles.forwarding import Forwarding, demand_topics_of_others
 from counterfoil.roles.kafka import broker_check, config_of, open_producer
 from counterfoil.roles.serving import serve
 from counterfoil.roles.tending import database_check, tended
@@ -19,6 +23,7 @@ from counterfoil.runtime.metrics import FACTS_PUBLISHED, FACTS_UNDELIVERED, LEAD
 from counterfoil.runtime.shutdown import Shutdown
 from counterfoil.store import outbox
 from counterfoil.store.listening import Bell, listening
+from counterfoil.store.outbox import Unpublished
 from counterfoil.store.pool import UNREACHABLE, Connection, open_connection, unavailable_when_down
 
 if TYPE_CHECKING:
@@ -49,17 +54,21 @@ async def run(settings: Settings, shutdown: Shutdown) -> None:
     """Publish until asked to stop; a round begun is finished."""
     assert settings.database_url is not None
     url = settings.database_url.reveal()
+    demand_topics_of_others(settings.outbox_sources)
     async with (
         open_world(settings, "outbox-publisher", largest=CONNECTIONS) as world,
         tended(world),
         _producer(settings) as producer,
     ):
+        sources = [] if producer is None else _sources(settings, url, producer, world)
         needs = [database_check(world), *([] if producer is None else [broker_check(producer)])]
+        needs += [source.check() for source in sources]
         checks = probes.application(needs, REGISTRY, shutdown)
         async with asyncio.TaskGroup() as tasks, listening(url, outbox.CHANNEL, world.clock) as bell:
             shutdown_rings = tasks.create_task(bell.ring_on(shutdown.requested))
             measuring = tasks.create_task(_measure(world))
-            publishing = tasks.create_task(_publish(url, producer, world, bell, shutdown))
+            publishing = [tasks.create_task(_publish(url, producer, world, bell, shutdown))]
+            publishing += [tasks.create_task(source.run(shutdown)) for source in sources]
             await serve(
                 checks,
                 host=settings.listen_address,
@@ -73,12 +82,21 @@ async def run(settings: Settings, shutdown: Shutdown) -> None:
             shutdown_rings.cancel()
 
 
-async def _finish(publishing: "asyncio.Task[None]", shutdown: Shutdown) -> None:
-    """Return when the round in hand is done, or its time is over: then it is cancelled, and its transaction undone."""
-    await shutdown.wait_for(publishing, DRAIN_SECONDS)
-    if not publishing.done():
-        _log.warning("publisher.left_work")
-        publishing.cancel()
+def _sources(settings: Settings, url: str, producer: "Producer", world: World) -> list[Forwarding]:
+    return [Forwarding(source, url, producer, world.clock) for source in settings.outbox_sources]
+
+
+async def _finish(publishing: "Sequence[asyncio.Task[None]]", shutdown: Shutdown) -> None:
+    """Return when the rounds in hand are done, or their time is over: then they are cancelled, and undone."""
+    await shutdown.wait_for(asyncio.create_task(_all_of(publishing)), DRAIN_SECONDS)
+    for one in publishing:
+        if not one.done():
+            _log.warning("publisher.left_work")
+            one.cancel()
+
+
+async def _all_of(tasks: "Sequence[asyncio.Task[None]]") -> None:
+    await asyncio.wait(tasks)
 
 
 async def _measure(world: World) -> None:
@@ -134,7 +152,7 @@ async def _lead_to_kafka(
     connection: Connection, producer: "Producer", world: World, bell: Bell, shutdown: Shutdown
 ) -> None:
     """Hand over what is new and mark what arrived, over and over; at the end wait for what is on its way."""
-    underway = announce.Underway(await outbox.source(connection), bell.ring)
+    underway = Underway[UUID, Unpublished](cloud_event.source_of(await outbox.source(connection)), bell.ring)
     while not shutdown.requested.is_set():
         marked = await announce.mark(connection, underway, world.clock.now())
         FACTS_PUBLISHED.inc(marked)

@@ -77,6 +77,49 @@ FACTS_UNDELIVERED: Final = Gauge(
     "counterfoil_facts_undelivered", "Published facts that no broker took, for good.", registry=REGISTRY
 )
 OUTBOX_WAITING: Final = Gauge("counterfoil_outbox_waiting", "Facts without their position yet.", registry=REGISTRY)
+SOURCE_USABLE: Final = Gauge(
+    "counterfoil_source_usable",
+    "Whether the outbox of another service can be read.",
+    ["source"],
+    registry=REGISTRY,
+)
+SOURCE_LEADS: Final = Gauge(
+    "counterfoil_source_leads",
+    "Whether this publisher sends the rows of that outbox.",
+    ["source"],
+    registry=REGISTRY,
+)
+SOURCE_PUBLISHED: Final = Counter(
+    "counterfoil_source_published",
+    "Its rows that were marked published.",
+    ["source"],
+    registry=REGISTRY,
+)
+SOURCE_PARKED: Final = Counter(
+    "counterfoil_source_parked",
+    "Those among them that were too large, of which there is but a dead letter.",
+    ["source"],
+    registry=REGISTRY,
+)
+SOURCE_UNDELIVERED: Final = Counter(
+    "counterfoil_source_undelivered",
+    "Times that a row did not arrive, and was to be sent again.",
+    ["source", "why"],
+    registry=REGISTRY,
+)
+SOURCE_WAITING: Final = Gauge("counterfoil_source_waiting", "Its rows to be sent.", ["source"], registry=REGISTRY)
+SOURCE_OLDEST_SECONDS: Final = Gauge(
+    "counterfoil_source_oldest_seconds",
+    "Age of the oldest of them.",
+    ["source"],
+    registry=REGISTRY,
+)
+SOURCE_UNMAPPED: Final = Gauge(
+    "counterfoil_source_unmapped",
+    "Its unpublished rows of types that no topic is named for.",
+    ["source"],
+    registry=REGISTRY,
+)
 MESSAGES_HEARD: Final = Counter(
     "counterfoil_messages_heard",
     "Messages off a topic by what became of them, and their further tries.",
