@@ -12,7 +12,7 @@ def silent(tree: Mapping[str, str]) -> list[str]:
 
 def _silent(path: str, text: str) -> Iterator[str]:
     module = ast.parse(text)
-    if path.startswith("src/"):
+    if path.startswith(("src/", "examples/")):
         for where, node in [("the module", module), *_public(module, "")]:
             if not ast.get_docstring(node):
                 yield f"{path}: {where} says nothing"
@@ -39,7 +39,7 @@ def _claim(path: str, node: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[
 
 
 def test_everything_public_says_what_it_is_for_and_every_test_its_claim(tree: Mapping[str, str]) -> None:
-    """Modules, public classes and functions of the source, and every test, open with a docstring."""
+    """Modules, public classes and functions of source and examples, and every test, open with a docstring."""
     assert silent(tree) == []
 
 
@@ -48,6 +48,7 @@ def test_silence_is_seen() -> None:
     planted = {
         "src/counterfoil/a.py": "class Loud:\n    '''Says.'''\n    def quiet(self): ...\n    def _own(self): ...\n",
         "src/counterfoil/b.py": "'''Says.'''\n@override\ndef same(): ...\nasync def quiet(): ...\nclass Mute: ...",
+        "examples/a.py": "def quiet(): ...\n",
         "tests/a.py": "def arrange(): ...\ndef test_quiet(): ...\ndef test_mumbles():\n    '''no sentence'''\n",
         "tests/b.py": "class TestGroup:\n    def test_quiet(self): ...\n    def test_a(self):\n        '''Says.'''\n",
     }
@@ -56,6 +57,8 @@ def test_silence_is_seen() -> None:
         "src/counterfoil/a.py: Loud.quiet says nothing",
         "src/counterfoil/b.py: quiet says nothing",
         "src/counterfoil/b.py: Mute says nothing",
+        "examples/a.py: the module says nothing",
+        "examples/a.py: quiet says nothing",
         "tests/a.py: test_quiet does not state its claim in a sentence",
         "tests/a.py: test_mumbles does not state its claim in a sentence",
         "tests/b.py: test_quiet does not state its claim in a sentence",
