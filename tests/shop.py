@@ -12,13 +12,13 @@ from typing import Any
 from uuid import UUID, uuid5
 
 import httpx
-from examples.shop.messages import Record
 from tests import told
 from tests.stage import Running, free_port
 
 from counterfoil.bus.message import Outgoing
 from counterfoil.messages.cloud_event import Told, headers, refusal_headers, source_of
 from counterfoil.messages.topics import TOPIC_OF
+from examples.shop.messages import Record
 
 CHECKOUT = Path(__file__).parents[1]
 GOLDEN = CHECKOUT / "tests" / "messages" / "golden"

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest_asyncio
 import uvicorn
+
 from examples.shop.api import application
 from examples.shop.database import Pool, open_pool
 

@@ -6,13 +6,14 @@ from collections import Counter
 import asyncpg
 import httpx
 import pytest
-from examples.shop.customers import SKUS, Cancels, ShopAway, Visit, plan, play
-from examples.shop.database import Pool
-from examples.shop.hearing import hear
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.shop import record, said
 from tests.stage import free_port
+
+from examples.shop.customers import SKUS, Cancels, ShopAway, Visit, plan, play
+from examples.shop.database import Pool
+from examples.shop.hearing import hear
 
 
 @given(st.integers(0, 10**9), st.integers(0, 40))

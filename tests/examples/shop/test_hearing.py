@@ -8,12 +8,12 @@ from typing import Any
 import asyncpg
 import httpx
 import pytest
-from examples.shop.database import Pool
-from examples.shop.hearing import hear
-from examples.shop.messages import Record
 from tests.shop import payment_of, placed, record, said
 
 from counterfoil.bus.message import Outgoing
+from examples.shop.database import Pool
+from examples.shop.hearing import hear
+from examples.shop.messages import Record
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

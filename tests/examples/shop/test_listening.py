@@ -12,15 +12,15 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
-from examples.shop.database import Pool
-from examples.shop.hearing import hear
-from examples.shop.listening import Listener
-from examples.shop.messages import TOPICS, Record
 from tests.broker import LACKING, WHY_SKIPPED, Kafka
 from tests.shop import placed, said, shop_process
 from tests.stage import Running, becomes
 
 from counterfoil.bus.message import Outgoing
+from examples.shop.database import Pool
+from examples.shop.hearing import hear
+from examples.shop.listening import Listener
+from examples.shop.messages import TOPICS, Record
 
 pytestmark = [
     pytest.mark.skipif(bool(LACKING), reason=WHY_SKIPPED),

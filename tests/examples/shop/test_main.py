@@ -6,9 +6,10 @@ import subprocess
 import sys
 
 import pytest
-from examples.shop.__main__ import Settings
 from tests.shop import CHECKOUT
 from tests.stage import free_port
+
+from examples.shop.__main__ import Settings
 
 WHOLE = {"SHOP_DATABASE_URL": "postgresql://shop@db/shop", "KAFKA_BROKERS": "kafka:9092"}
 

@@ -7,9 +7,6 @@ from pathlib import Path
 import httpx
 import jsonschema
 import pytest
-from examples.shop.database import Pool
-from examples.shop.messages import TOPICS, Heard, Unreadable, read
-from examples.shop.orders import Adjusted, Fact, Paid, Refund, Refunded, Refused, Stock, Unpaid
 from tests.shop import payment_of, placed, record, refund_of, said
 
 import counterfoil
@@ -17,6 +14,9 @@ from counterfoil.messages.decoding import decode
 from counterfoil.messages.order_cancelled import OrderCancelled
 from counterfoil.messages.order_placed import OrderPlaced
 from counterfoil.messages.topics import TOPIC_OF
+from examples.shop.database import Pool
+from examples.shop.messages import TOPICS, Heard, Unreadable, read
+from examples.shop.orders import Adjusted, Fact, Paid, Refund, Refunded, Refused, Stock, Unpaid
 
 SCHEMAS = Path(counterfoil.__file__).parent / "messages" / "schemas"
 PAYMENT, REFUND = payment_of("order-1"), refund_of("order-1")

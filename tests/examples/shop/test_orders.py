@@ -5,6 +5,10 @@ from collections.abc import Callable
 from functools import partial
 from uuid import UUID
 
+from hypothesis import given
+from hypothesis import strategies as st
+
+from examples.shop import orders
 from examples.shop.orders import (
     Adjusted,
     Fact,
@@ -21,10 +25,6 @@ from examples.shop.orders import (
     hear,
     moved_stock,
 )
-from hypothesis import given
-from hypothesis import strategies as st
-
-from examples.shop import orders
 
 PAYMENT = UUID(int=1)
 REFUNDS = (UUID(int=2), UUID(int=3))

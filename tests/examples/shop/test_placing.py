@@ -7,8 +7,9 @@ from typing import Any
 import asyncpg
 import httpx
 import pytest
-from examples.shop.database import Pool, open_pool
 from tests.shop import placed, wanted
+
+from examples.shop.database import Pool, open_pool
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
