@@ -8,7 +8,7 @@ export UV_SYSTEM_CERTS := 1
 UV := env -u VIRTUAL_ENV $(BIN)/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo tour up check test test-stripe lock diagram schemas sandbox-coverage
+.PHONY: help setup setup-dev demo tour up up-kafka demo-kafka check test storm test-stripe lock diagram schemas sandbox-coverage
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-16s %s\n' "$$name" "$$text"; done
@@ -44,6 +44,12 @@ tour: setup  ## the whole life of money, scene after scene: holds, refunds, disp
 up: setup  ## run every role on embedded PostgreSQL beside the Stripe sandbox
 	@$(BIN)/counterfoil up
 
+up-kafka: setup  ## run the whole pipeline: a shop, Kafka (needs Java and Maven), every role, and place orders
+	@$(BIN)/python -m examples.pipeline up
+
+demo-kafka: setup  ## bring two hundred orders through Kafka and compare three books (needs Java and Maven)
+	@$(BIN)/python -m examples.pipeline demo
+
 check: setup-dev  ## lint, types, import contracts
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --quiet --check .
@@ -52,6 +58,9 @@ check: setup-dev  ## lint, types, import contracts
 
 test: check  ## everything that must pass before a change lands
 	@$(BIN)/pytest -n 3 --dist loadfile
+
+storm: setup-dev  ## kill every role and the broker, over and over, while orders flow (some six minutes)
+	@$(BIN)/pytest -s -m storm tests/examples/pipeline
 
 test-stripe: setup-dev  ## the flows once more, at Stripe itself: needs STRIPE_KEY=sk_test_…
 	@$(BIN)/python -m tests.flows.account

@@ -34,8 +34,10 @@ class Pipeline:
 
 
 @asynccontextmanager
-async def pipeline(plan: Plan) -> AsyncIterator[Pipeline]:
+async def pipeline(plan: Plan, shop_port: int | None = None) -> AsyncIterator[Pipeline]:
     """Run everything for as long as the context lasts, each process by its line in the Procfile.
+
+    The shop has any free port unless one is given.
 
     The shop has a database of its own on the same server, and the outbox-publisher reads the outbox there. Raises as
     `counterfoil.cli.installation.installation` does.
@@ -44,7 +46,7 @@ async def pipeline(plan: Plan) -> AsyncIterator[Pipeline]:
     async with ground(replace(plan, kafka=True, commands=commands)) as here:
         database_url = await _database(here)
         plan.say("Starting the shop …")
-        shop = f"http://{ADDRESS}:{Ports.free_one()}"
+        shop = f"http://{ADDRESS}:{shop_port or Ports.free_one()}"
         await here.kept.start(_shop(here, commands[SHOP], shop, database_url))
         source = {"name": SHOP, "database_url": database_url, "topics": dict(TOPICS)}
         await here.start_roles({"OUTBOX_SOURCES": json.dumps([source])})

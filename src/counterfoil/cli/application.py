@@ -6,7 +6,7 @@ it imports when it is called, so that `--help` is quick.
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 import typer
@@ -101,20 +101,29 @@ def main() -> NoReturn:
 
 def exit_code_of(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code; whatever was expected to go wrong is one line on stderr."""
-    try:
+
+    def run() -> None:
         _refuse_unfit(arguments)
         app(list(arguments), prog_name="counterfoil")
+
+    return ended("counterfoil", run)
+
+
+def ended(program: str, run: Callable[[], object]) -> int:
+    """Run something and return the exit code of how it ended; what was expected to go wrong is one line on stderr."""
+    try:
+        run()
     except EXPECTED as why:
-        return _ended(why)
+        return _told(program, why)
     except BaseExceptionGroup as raised:
         cause = first_cause(raised)
         if not isinstance(cause, EXPECTED):
             raise
-        return _ended(cause)
+        return _told(program, cause)
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
-    except SystemExit as ended:
-        return ended.code if isinstance(ended.code, int) else ExitCode.DONE
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else ExitCode.DONE
     return ExitCode.DONE
 
 
@@ -129,6 +138,6 @@ def _refuse_unfit(arguments: Sequence[str]) -> None:
             )
 
 
-def _ended(why: CommandFailed | CounterfoilError) -> int:
-    typer.echo(f"counterfoil: {why}", err=True)
+def _told(program: str, why: CommandFailed | CounterfoilError) -> int:
+    typer.echo(f"{program}: {why}", err=True)
     return exit_code_for(why)

@@ -1,7 +1,9 @@
 """`counterfoil up`: everything on this machine, until interrupted."""
 
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -12,6 +14,8 @@ from counterfoil.config import load_from_process
 
 if TYPE_CHECKING:
     from counterfoil.cli.installation import Installation, Plan
+
+_Running = TypeVar("_Running")
 
 PORT_BASE_MAX = 65526
 """The sandbox's port is nine above the base."""
@@ -60,17 +64,19 @@ def up(  # noqa: PLR0913 - each is an option of its own
 
     import asyncio
 
-    code = asyncio.run(_until_told(plan))
+    from counterfoil.cli.installation import installation
+
+    code = asyncio.run(until_told(plan, installation(plan), _introduce))
     if code is not ExitCode.DONE:
         raise typer.Exit(code)
 
 
-async def _until_told(plan: "Plan") -> ExitCode:
-    """Run the plan until SIGINT or SIGTERM, and return the exit code."""
+async def until_told(
+    plan: "Plan", running: AbstractAsyncContextManager[_Running], introduce: Callable[[_Running], object]
+) -> ExitCode:
+    """Run the plan until SIGINT or SIGTERM, and return the exit code; once it runs, it is introduced."""
     import asyncio
     import signal
-
-    from counterfoil.cli.installation import installation
 
     myself = asyncio.current_task()
     assert myself is not None
@@ -87,9 +93,9 @@ async def _until_told(plan: "Plan") -> ExitCode:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, tell, number)
     try:
-        async with installation(plan) as here:
+        async with running as here:
             ready = True
-            _introduce(here)
+            introduce(here)
             await loop.create_future()
     except asyncio.CancelledError:
         if not told:
@@ -100,19 +106,8 @@ async def _until_told(plan: "Plan") -> ExitCode:
 
 def _introduce(here: "Installation") -> None:
     """Print what runs where, and what to try next."""
-    plan = here.plan
-    database = str(plan.home) if here.embedded else "DATABASE_URL"
-    rows: list[list[str]] = [[seat.name, seat.url, str(plan.log(seat.name))] for seat in here.seats]
-    if plan.sandbox:
-        rows.append(["mailbox", plan.ports.url("mailbox"), str(plan.log("mailbox"))])
-        rows.append(["stripe sandbox", plan.ports.url("sandbox"), str(plan.log("sandbox"))])
-    if plan.kafka:
-        log = str(plan.home / "kafka" / "kafka.log") if plan.own_broker else ""
-        rows.append(["kafka", here.own["KAFKA_BROKERS"], log])
-    rows.append(["postgresql", database, str(plan.home / "postgres.log") if here.embedded else ""])
+    show_processes(here)
     screen = terminal.console()
-    screen.print()
-    terminal.print_table(["what", "where", "its log"], rows)
     screen.print("\nCounterfoil is up. In another window, try:\n", style="bold")
     for command, what in (
         ("counterfoil pay 19.99 EUR --card visa --watch", "a payment that succeeds"),
@@ -127,3 +122,19 @@ def _introduce(here: "Installation") -> None:
         f"\nToken of the gateway (the commands find it by themselves): {here.token.reveal()}\n"
         "Ctrl-C stops everything.\n"
     )
+
+
+def show_processes(here: "Installation") -> None:
+    """Print what runs where, and its log."""
+    plan = here.plan
+    database = str(plan.home) if here.embedded else "DATABASE_URL"
+    rows: list[list[str]] = [[seat.name, seat.url, str(plan.log(seat.name))] for seat in here.seats]
+    if plan.sandbox:
+        rows.append(["mailbox", plan.ports.url("mailbox"), str(plan.log("mailbox"))])
+        rows.append(["stripe sandbox", plan.ports.url("sandbox"), str(plan.log("sandbox"))])
+    if plan.kafka:
+        log = str(plan.home / "kafka" / "kafka.log") if plan.own_broker else ""
+        rows.append(["kafka", here.own["KAFKA_BROKERS"], log])
+    rows.append(["postgresql", database, str(plan.home / "postgres.log") if here.embedded else ""])
+    terminal.console().print()
+    terminal.print_table(["what", "where", "its log"], rows)
