@@ -50,26 +50,25 @@ def seed() -> int:
     return int(set_to or random.SystemRandom().randrange(1_000_000))
 
 
-async def killed(kept: Family, name: str) -> int:
-    """Kill a member in whatever it is doing, once it runs, and return which process that was."""
+async def another(kept: Family, name: str, earlier: set[int]) -> int:
+    """Return a member's present process once that is none of those that were killed."""
     while True:
         pid = kept.pid(name)
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:  # it was killed a moment ago, and is not back yet
-            await asyncio.sleep(0.05)
-        else:
+        if pid not in earlier:
             return pid
+        await asyncio.sleep(0.05)
 
 
 async def storm(kept: Family, drawn: random.Random) -> Counter[str]:
     """Kill every role and the broker ten times each, in an order and at times that the seed draws."""
     victims = [*Role, "kafka"] * KILLS_OF_EACH
     drawn.shuffle(victims)
-    done = Counter[str]()
+    done, killed = Counter[str](), set[int]()
     for name in victims:
         await asyncio.sleep(drawn.uniform(*BETWEEN_SECONDS))
-        pid = await killed(kept, name)
+        pid = await another(kept, name, killed)
+        os.kill(pid, signal.SIGKILL)
+        killed.add(pid)
         done[name] += 1
         say(f"killed {name} ({pid})")
     return done
