@@ -26,6 +26,7 @@ from pathlib import Path
 from threading import Timer
 
 import pytest
+from tests.broker import LACKING, WHY_SKIPPED
 
 ROOT = Path(__file__).parents[2]
 GUESTS = tuple(
@@ -36,7 +37,8 @@ GUESTS = tuple(
     )
 )
 HOST = "docs/getting-started.md"
-PAGES = ("README.md", HOST)
+PIPELINE = "docs/pipeline.md"
+PAGES = ("README.md", HOST, PIPELINE)
 PATIENCE_SECONDS = 240.0
 """For all blocks of a page; beyond it something hangs."""
 
@@ -181,7 +183,14 @@ def shell_of(environment: Mapping[str, str]) -> Iterator[Shell]:
         shell.close()
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize(
+    "page",
+    [
+        "README.md",
+        HOST,
+        pytest.param(PIPELINE, marks=pytest.mark.skipif(bool(LACKING), reason=WHY_SKIPPED)),
+    ],
+)
 def test_what_a_page_shows_is_what_comes(page: str, surroundings: dict[str, str], port_base: int) -> None:
     """Typed in order into one shell for each page, each command ends well and prints the lines shown."""
     blocks = [block for block in all_blocks() if block.page in (page, *(GUESTS if page == HOST else ()))]

@@ -1,3 +1,0 @@
-from tests.acceptance.conftest import environment, port_base
-
-__all__ = ["environment", "port_base"]
