@@ -50,9 +50,10 @@ offsets.topic.num.partitions=4
 transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
 group.initial.rebalance.delay.ms=0
-log.flush.interval.messages=1
 """
-# Flushed at every message: one node has nobody else to have it from once its machine is gone.
+
+_FLUSHED: Final = "log.flush.interval.messages=1\n"
+"""One node has nobody else to have a message from once its machine is gone."""
 
 
 class BrokerFailed(Stop):
@@ -98,7 +99,9 @@ def missing_tools() -> list[str]:
     return [tool for tool in ("java", "mvn") if shutil.which(tool) is None]
 
 
-async def start(home: Path, port: int, controller_port: int, *, jars: Path | None = None) -> Broker:
+async def start(
+    home: Path, port: int, controller_port: int, *, jars: Path | None = None, flushed: bool = True
+) -> Broker:
     """Start a broker and return it once it answers. Whoever starts it stops it.
 
     Args:
@@ -106,11 +109,15 @@ async def start(home: Path, port: int, controller_port: int, *, jars: Path | Non
         port: where clients find it, on 127.0.0.1.
         controller_port: where it speaks to itself.
         jars: where its jars are kept; a folder of the home if not named.
+        flushed: each message is on disk before it is acknowledged; else the system writes it when it likes, as Kafka
+            does where several brokers have each message.
 
     Raises:
         BrokerFailed: Java or Maven are missing, the jars cannot be had, or it does not start.
     """
-    program = await asyncio.to_thread(prepared, home, port, controller_port, jars=jars or home / "jars")
+    program = await asyncio.to_thread(
+        prepared, home, port, controller_port, jars=jars or home / "jars", flushed=flushed
+    )
     with program.log.open("ab") as out:
         process = await asyncio.create_subprocess_exec(
             *program.command,
@@ -158,7 +165,7 @@ def are_fetched(jars: Path) -> bool:
     return done.exists() and done.read_text("utf-8") == _POM.read_text("utf-8")
 
 
-def prepared(home: Path, port: int, controller_port: int, *, jars: Path) -> Program:
+def prepared(home: Path, port: int, controller_port: int, *, jars: Path, flushed: bool = True) -> Program:
     """Return what starts a broker, after fetching its jars and formatting its log where that was not done yet.
 
     Takes what `start` takes, and raises as it does.
@@ -166,9 +173,8 @@ def prepared(home: Path, port: int, controller_port: int, *, jars: Path) -> Prog
     home.mkdir(parents=True, exist_ok=True)
     library = fetched(jars)
     properties, data = home / "server.properties", home / "data"
-    properties.write_text(
-        _PROPERTIES.format(address=ADDRESS, port=port, controller_port=controller_port, data=data.absolute())
-    )
+    told = _PROPERTIES.format(address=ADDRESS, port=port, controller_port=controller_port, data=data.absolute())
+    properties.write_text(told + _FLUSHED if flushed else told)
     if not (data / "meta.properties").exists():
         cluster = base64.urlsafe_b64encode(secret_text("").encode()[:16]).decode().rstrip("=")
         _run(_java(library, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties.absolute())), home)
