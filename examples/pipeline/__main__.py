@@ -107,7 +107,7 @@ def _introduce(running: Pipeline) -> None:
         f"\nThe shop is at {running.shop_url}. In another window, try:\n\n"
         f"    curl {running.shop_url}/orders -H 'Content-Type: application/json' -d '{order}{items}'\n"
         f"    curl {running.shop_url}/books\n"
-        f"    python -m examples.shop.customers --orders 100 --seed 2 --shop {running.shop_url}\n\n"
+        f"    .venv/bin/python -m examples.shop.customers --orders 100 --seed 2 --shop {running.shop_url}\n\n"
         f"With COUNTERFOIL_HOME={running.here.plan.home} the commands of counterfoil find the gateway.\n"
         "Ctrl-C stops everything.\n"
     )
