@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid5
@@ -43,6 +43,20 @@ class Shop:
                 f"INSERT INTO {table} (event_id, aggregate, aggregate_id, event_type, payload, tenant_id)"  # noqa: S608 - a name of the test's own
                 " VALUES ($1, 'order', $2, $3, $4::jsonb, 'tenant-1')",
                 [(event(name), of, kind, json.dumps({**payload, "said": name})) for of, name in rows],
+            )
+        finally:
+            await connection.close()
+
+    async def places(self, order: Mapping[str, Any]) -> None:
+        """Write an order to be paid, and no more than that."""
+        connection = await asyncpg.connect(self.url)
+        try:
+            await connection.execute(
+                "INSERT INTO outbox (event_id, aggregate, aggregate_id, event_type, payload)"
+                " VALUES ($1, 'order', $2, 'OrderPlaced', $3::jsonb)",
+                event(order["event_id"]),
+                order["order_id"],
+                json.dumps(dict(order)),
             )
         finally:
             await connection.close()

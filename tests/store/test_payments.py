@@ -72,3 +72,11 @@ async def test_what_has_ended_is_not_open_again_for_a_hint(pool: Pool) -> None:
     async with pool.acquire() as connection:
         (found,) = await payments.open_payments(connection)
     assert await pool.fetchval("SELECT created_at FROM payments WHERE event_id = 'event-2'") == found.oldest
+
+
+@pytest.mark.parametrize("given", ["x", "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01", "0" * 300])
+async def test_no_payment_has_a_trace_that_is_none(pool: Pool, given: str) -> None:
+    """Whoever writes it: it goes into the headers of messages as it is."""
+    await put(pool)
+    with pytest.raises(asyncpg.CheckViolationError, match="payments_traceparent_is_one"):
+        await pool.execute("UPDATE payments SET traceparent = $1", given)

@@ -1,7 +1,9 @@
 """Outboxes of other services, as their databases have them."""
 
 import itertools
+import json
 from collections.abc import AsyncIterator
+from typing import Any
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -11,12 +13,14 @@ from tests import told
 from tests.outboxes import GRANTS, TABLE, Shop, event
 from tests.stage import becomes
 
+from counterfoil.messages import trace_context
 from counterfoil.store import sources
 from counterfoil.store.sources import Aggregate, Table, Waiting
 
 OUTBOX = Table("outbox")
 TYPES = ["OrderPlaced"]
 NAMES = itertools.count(1)
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
 @pytest_asyncio.fixture
@@ -99,11 +103,32 @@ async def test_what_is_read_at_once_has_a_limit(
     assert await next_names(sender) == ["a 0", "b 0"]
 
 
-async def test_a_trace_is_read_where_the_payload_names_one(shop: Shop, sender: asyncpg.Connection) -> None:
-    """At its top level, and only there."""
-    await shop.says(("a", "a 0"), traceparent="00-x")
-    await shop.says(("b", "b 0"), inner={"traceparent": "00-y"})
-    assert [row.traceparent for row in await sources.next_rows(sender, OUTBOX, TYPES, 10, [])] == ["00-x", None]
+@pytest.mark.parametrize(
+    ("payload", "left", "trace"),
+    [
+        ({"traceparent": TRACE, "a": 1.50}, '{"a": 1.50}', TRACE),
+        ({"a": {"traceparent": TRACE}}, None, None),
+        ({"traceparent": TRACE + "\n"}, None, None),
+        ({"traceparent": TRACE.upper()}, None, None),
+        ({"traceparent": "ff" + TRACE[2:]}, None, None),
+        ({"traceparent": TRACE[:3] + "0" * 32 + TRACE[35:]}, None, None),
+        ({"traceparent": TRACE[:36] + "0" * 16 + TRACE[52:]}, None, None),
+        ({"traceparent": 7}, None, None),
+        (["traceparent"], None, None),
+        ("traceparent", None, None),
+    ],
+)
+async def test_a_trace_is_taken_out_of_the_payload(
+    shop: Shop, sender: asyncpg.Connection, payload: Any, left: str | None, trace: str | None
+) -> None:
+    """At its top level and in good form; all else stays as it is."""
+    connection, text = await asyncpg.connect(shop.url), json.dumps(payload)
+    insert = "INSERT INTO outbox VALUES ($1, 'order', 'a', 'OrderPlaced', $2::text::jsonb)"
+    await connection.execute(insert, event("a 0"), text.replace("1.5", "1.50"))
+    await connection.close()
+    (row,) = await sources.next_rows(sender, OUTBOX, TYPES, 10, [])
+    assert (row.payload, row.traceparent) == (left or text, trace)
+    assert trace_context.passed_on(row.traceparent) == row.traceparent
 
 
 async def test_other_types_are_counted_and_not_taken(shop: Shop, sender: asyncpg.Connection) -> None:

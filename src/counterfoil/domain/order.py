@@ -45,7 +45,7 @@ class Order:
 
     ``payment_method`` is the processor's name of the method to charge; None where the order names none and none was
     settled on yet. ``method_named`` is False where it is a default. ``processor_customer_id`` is who the customer is
-    there, if they are linked.
+    there, if they are linked. ``traceparent`` says which trace it came with; it is no part of what is wished.
     """
 
     event_id: str
@@ -63,6 +63,7 @@ class Order:
     metadata: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
     method_named: bool = True
     processor_customer_id: str | None = None
+    traceparent: str | None = None
 
     @property
     def method(self) -> str:

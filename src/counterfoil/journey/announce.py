@@ -75,5 +75,7 @@ async def mark(connection: Connection, underway: Underway[UUID, Unpublished], no
 
 def _message(fact: Unpublished, source: str) -> Outgoing:
     key = str(fact.payment_id)
-    told = cloud_event.Told(fact.id, fact.name, fact.schema_version, key, fact.occurred_at, fact.version)
+    told = cloud_event.Told(
+        fact.id, fact.name, fact.schema_version, key, fact.occurred_at, fact.version, traceparent=fact.traceparent
+    )
     return Outgoing(TOPIC_OF[fact.name], key.encode(), fact.body.encode(), cloud_event.headers(told, source))

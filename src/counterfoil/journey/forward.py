@@ -12,7 +12,7 @@ from typing import Final
 from counterfoil.bus.dead_letters import PREFIX
 from counterfoil.bus.message import Outgoing, Sender
 from counterfoil.bus.underway import Underway
-from counterfoil.messages import cloud_event, trace_context
+from counterfoil.messages import cloud_event
 from counterfoil.messages.topics import DEAD_LETTERS
 from counterfoil.runtime.alarms import alarm
 from counterfoil.store import sources
@@ -126,6 +126,6 @@ def _headers(row: Row, source: str) -> tuple[tuple[str, bytes], ...]:
         subject=row.aggregate.id,
         at=row.created_at,
         tenant_id=row.tenant_id,
-        traceparent=trace_context.passed_on(row.traceparent),
+        traceparent=row.traceparent,
     )
     return cloud_event.headers(told, source)

@@ -63,7 +63,10 @@ def headers(told: Told, source: str) -> tuple[tuple[str, bytes], ...]:
     return tuple((name, text.encode()) for name, text in attributes.items() if text is not None)
 
 
-def refusal_headers(refused: str, order_id: str, at: datetime) -> tuple[tuple[str, bytes], ...]:
+def refusal_headers(
+    refused: str, order_id: str, at: datetime, traceparent: str | None
+) -> tuple[tuple[str, bytes], ...]:
     """Return the headers of OrderRefused for the message of that id; there is no payment, so the order is its key."""
-    refusal = Told(uuid5(REFUSAL_NAMESPACE, refused), "OrderRefused", "1.0.0", order_id, at)
+    name = uuid5(REFUSAL_NAMESPACE, refused)
+    refusal = Told(name, "OrderRefused", "1.0.0", order_id, at, traceparent=traceparent)
     return headers(refusal, source_of("dispatcher"))

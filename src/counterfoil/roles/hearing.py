@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 import structlog
 
 from counterfoil.bus.message import Again, Dead, Done, Handler, Incoming, Outcome
-from counterfoil.messages import heard
+from counterfoil.messages import heard, trace_context
 
 TOMBSTONE = "tombstone"
 UNKNOWN_TYPE = "unknown_type"
@@ -27,6 +27,7 @@ class Heard:
         value: what it says, as it came.
         body: what of that can be read, be it right or not.
         place: where it stands.
+        traceparent: which trace it belongs to, if it says so in good form.
     """
 
     id: str
@@ -34,6 +35,7 @@ class Heard:
     value: bytes
     body: Mapping[str, Any]
     place: str
+    traceparent: str | None = None
 
 
 Work: TypeAlias = Callable[[Heard, int], Awaitable[Outcome]]
@@ -57,7 +59,9 @@ def hearing(works: Mapping[str, Work]) -> Handler:
             return Dead(NEWER, f"the message is of a later version than {message.version}, the latest known here")
         known_by = heard.id_of(incoming.header("ce_id"), body, incoming.place)
         try:
-            return await works[message.name](Heard(known_by, message.name, incoming.value, body, incoming.place), tries)
+            trace = trace_context.passed_on(incoming.header(trace_context.HEADER))
+            told = Heard(known_by, message.name, incoming.value, body, incoming.place, trace)
+            return await works[message.name](told, tries)
         except Exception as error:  # noqa: BLE001 - the role's edge: recorded, tried again, and dead at last
             _log.exception("consumer.failed", place=incoming.place)
             return Again(type(error).__name__)

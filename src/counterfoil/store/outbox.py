@@ -26,7 +26,7 @@ class FactId:
 
 @dataclass(frozen=True, slots=True)
 class Unpublished:
-    """A fact that is still to be published, whole; ``body`` is JSON."""
+    """A fact to be published, whole; ``body`` is JSON, ``traceparent`` the one that its payment's order came with."""
 
     payment_id: UUID
     version: int
@@ -35,6 +35,7 @@ class Unpublished:
     schema_version: str
     occurred_at: datetime
     body: str
+    traceparent: str | None
 
     @property
     def fact_id(self) -> FactId:

@@ -194,6 +194,7 @@ def arrival_row(arrival: Arrival, ids: Ids) -> tuple[Any, ...]:
         payment.decide_by,
         arrival.owns_order,
         arrival.adopted_at,
+        order.traceparent,
     )
 
 

@@ -88,7 +88,7 @@ async def insert(connection: Connection, arrivals: Sequence[Arrival], ids: Ids) 
     Left out is whose event is known already, and whose order has a live payment.
     """
     rows = [arrival_row(arrival, ids) for arrival in arrivals]
-    records = await connection.fetch(_SQL.insert_payments, *columns(rows, 37))
+    records = await connection.fetch(_SQL.insert_payments, *columns(rows, 38))
     return {record["id"] for record in records}
 
 

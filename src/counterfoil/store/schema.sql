@@ -64,6 +64,7 @@ CREATE TABLE payments (
     refunds_due_at         timestamptz,            -- when its charge's refunds are to be asked for; NULL while nothing hints
     cancel_refund_id       uuid,                   -- what the refund of a success after its order's cancellation will be called
     adopted_at             timestamptz,            -- when it was brought back from the processor, which knows less of it than its order
+    traceparent            text,                   -- of the trace that its order came with (W3C Trace Context)
 
     CONSTRAINT payments_amount_is_positive CHECK (amount > 0),
     CONSTRAINT payments_currency_is_iso CHECK (currency ~ '^[A-Z]{3}$'),
@@ -82,7 +83,9 @@ CREATE TABLE payments (
         screening_mode IN ('none', 'before_charge', 'before_capture')),
     CONSTRAINT payments_fraud_decision_is_known CHECK (fraud_decision IN ('APPROVED', 'DECLINED')),
     CONSTRAINT payments_dispute_status_is_known CHECK (dispute_status IN ('opened', 'won', 'lost')),
-    CONSTRAINT payments_capture_within_amount CHECK (amount_to_capture > 0 AND amount_to_capture <= amount)
+    CONSTRAINT payments_capture_within_amount CHECK (amount_to_capture > 0 AND amount_to_capture <= amount),
+    CONSTRAINT payments_traceparent_is_one CHECK (
+        traceparent ~ '^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}' AND length(traceparent) <= 255)
 );
 
 -- The same order event twice is the same payment.

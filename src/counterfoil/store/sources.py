@@ -69,7 +69,10 @@ class Aggregate:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row that is still to be published; ``payload`` is JSON, and None where it is too large for any broker."""
+    """A row that is still to be published; ``payload`` is JSON, and None where it is too large for any broker.
+
+    A well-formed ``traceparent`` at the top level of the payload was taken out of it.
+    """
 
     event_id: UUID
     aggregate: Aggregate

@@ -43,7 +43,7 @@ class Dispatching:
         """Bring an order there; one that failed before goes only to a gateway that is ready."""
         if tries and not await self._gateway.is_ready():
             return Again("the gateway is not ready", counted=False)
-        answer = await self._gateway.charge(heard.value)
+        answer = await self._gateway.charge(heard.value, heard.traceparent)
         DISPATCHES.labels(str(answer.status) if answer.status != NO_ANSWER else "none").inc()
         self._note(answer)
         if answer.status in ENDED or (answer.status == _TOO_MANY and answer.has_payment):
@@ -83,5 +83,5 @@ class Dispatching:
         event_id = reading.event_id(heard.body) or heard.id
         said = OrderRefused(event_id=event_id, order_id=order_id, reason=reason, refused_at=now)
         value = said.model_dump_json(by_alias=True).encode()
-        headers = refusal_headers(heard.id, order_id, now)
+        headers = refusal_headers(heard.id, order_id, now, heard.traceparent)
         return Outgoing(TOPIC_OF[OrderRefused.__name__], order_id.encode(), value, headers)

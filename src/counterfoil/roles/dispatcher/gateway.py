@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import aiohttp
 
+from counterfoil.messages import trace_context
 from counterfoil.roles.problems import URN
 from counterfoil.runtime.secret import Secret
 
@@ -50,10 +51,12 @@ class Gateway:
     def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
         self._session, self._url = session, url
 
-    async def charge(self, order: bytes) -> Answer:
-        """Bring an order there, as it came."""
+    async def charge(self, order: bytes, traceparent: str | None) -> Answer:
+        """Bring an order there, as it came, with the trace that it came with."""
+        headers = {} if traceparent is None else {trace_context.HEADER: traceparent}
+        to = f"{self._url}/charge"
         try:
-            async with self._session.post(f"{self._url}/charge", data=order, allow_redirects=False) as response:
+            async with self._session.post(to, data=order, headers=headers, allow_redirects=False) as response:
                 body = await response.read()
                 return _answer(response.status, body, response.headers.get("Retry-After", ""))
         except (aiohttp.ClientError, TimeoutError, OSError) as error:

@@ -11,7 +11,7 @@ from counterfoil.messages.another_method import AnotherMethod
 from counterfoil.messages.decoding import decode
 from counterfoil.messages.order_placed import OrderPlaced
 from counterfoil.roles.gateway import shapes
-from counterfoil.roles.gateway.routing import Gateway, admit, demand_json, json_answer, json_body, payment_id_of
+from counterfoil.roles.gateway.routing import Gateway, admit, demand_json, json_answer, json_body, payment_id_of, traced
 from counterfoil.roles.problems import Kind, Problem, response
 from counterfoil.runtime.metrics import CHARGES
 from counterfoil.store.tokens import Scope
@@ -28,7 +28,7 @@ def mount(app: FastAPI, gateway: Gateway) -> None:
         demand_json(request)
         placed = decode(await request.body(), OrderPlaced)
         try:
-            done = await gateway.charging.charge(placed.order(), gateway.default_method)
+            done = await gateway.charging.charge(traced(placed.order(), request), gateway.default_method)
         except AmountRefused as refusal:
             if refusal.field == "amount":
                 refusal.field = "amount_cents"  # as the caller wrote it

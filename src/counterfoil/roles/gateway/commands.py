@@ -9,7 +9,7 @@ from counterfoil.messages.decoding import decode
 from counterfoil.messages.process_payment import ProcessPayment
 from counterfoil.roles.gateway import shapes
 from counterfoil.roles.gateway.charges import charged
-from counterfoil.roles.gateway.routing import Gateway, admit, demand_json, json_body
+from counterfoil.roles.gateway.routing import Gateway, admit, demand_json, json_body, traced
 from counterfoil.store.tokens import Scope
 
 PROCESS: Final = "/payments"
@@ -30,7 +30,7 @@ def mount(app: FastAPI, gateway: Gateway) -> None:
         """Make a payment under the id its sender chose: 202, or with ``Prefer: wait`` answered as a charge is."""
         demand_json(request)
         asked = decode(await request.body(), ProcessPayment)
-        order, waits = asked.order(), _prefers_to_wait(request)
+        order, waits = traced(asked.order(), request), _prefers_to_wait(request)
         if waits:
             done = await gateway.charging.charge(order, payment_id=asked.payment_id)
         else:

@@ -13,7 +13,7 @@ from counterfoil.messages.decoding import decode
 from counterfoil.messages.field_types import ExternalId
 from counterfoil.roles.gateway import shapes
 from counterfoil.roles.gateway.charges import charged
-from counterfoil.roles.gateway.routing import Gateway, admit, demand_json, json_answer, json_body, payment_id_of
+from counterfoil.roles.gateway.routing import Gateway, admit, demand_json, json_answer, json_body, payment_id_of, traced
 from counterfoil.store.tokens import Scope
 
 AUTHORIZE: Final = "/payments/authorize"
@@ -33,7 +33,8 @@ def mount(app: FastAPI, gateway: Gateway) -> None:
         """Hold money for an order. Idempotent on ``Idempotency-Key``, or without one on the order's id."""
         demand_json(request)
         asked = decode(await request.body(), AuthorizePayment)
-        done = await gateway.charging.charge(asked.order(_key_of(request)), gateway.default_method)
+        order = traced(asked.order(_key_of(request)), request)
+        done = await gateway.charging.charge(order, gateway.default_method)
         held = done.payment.state is PaymentState.AUTHORIZED
         headers = {"Idempotent-Replayed": "true"} if done.repeated else {}
         return charged(done.payment, headers, CREATED if held else shapes.status_of(done.payment))

@@ -1,7 +1,7 @@
 """What every route needs: what it works with, who may call it, what was sent, and how it is answered."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 from uuid import UUID
 
@@ -11,7 +11,9 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from counterfoil.domain.errors import NotFound
+from counterfoil.domain.order import Order
 from counterfoil.domain.screening import NO_SCREENING, Screening
+from counterfoil.messages import trace_context
 from counterfoil.roles.gateway.authentication import Doorkeeper
 from counterfoil.roles.gateway.charging import Charging
 from counterfoil.roles.world import World
@@ -51,6 +53,12 @@ def payment_id_of(text: str) -> UUID:
         return UUID(text)
     except ValueError:
         raise NotFound("payment") from None
+
+
+def traced(order: Order, request: Request) -> Order:
+    """Return the order with the trace that its request names; one that is not well formed, or not alone, is none."""
+    given = request.headers.getlist(trace_context.HEADER)
+    return replace(order, traceparent=trace_context.passed_on(given[0]) if len(given) == 1 else None)
 
 
 def json_answer(content: Any, status_code: int = 200, headers: Mapping[str, str] | None = None) -> Response:

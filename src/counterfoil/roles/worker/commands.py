@@ -70,10 +70,10 @@ class Commands:
         await self._accepting.drain()
         await self._assessing.drain()
 
-    async def _process(self, value: bytes) -> None:
+    async def _process(self, heard: Heard) -> None:
         """Accept a payment under the id its sender chose; its attempt is the workers'."""
-        asked = decode(value, ProcessPayment, as_message=True)
-        order = asked.order()
+        asked = decode(heard.value, ProcessPayment, as_message=True)
+        order = replace(asked.order(), traceparent=heard.traceparent)
         refuse_if_unchargeable(order.money)
         link = None
         if order.customer_id is not None:
@@ -84,19 +84,19 @@ class Commands:
         if accepted.payment.id != asked.payment_id:  # the key made another payment before
             raise IdempotencyKeyReused
 
-    async def _refund(self, value: bytes) -> None:
+    async def _refund(self, heard: Heard) -> None:
         """Reserve what is asked back; the workers send it."""
-        asked = decode(value, RefundPayment, as_message=True)
+        asked = decode(heard.value, RefundPayment, as_message=True)
         await refund.ask(self._world.pool, self._world.ids, asked.asked(), self._world.clock.now())
 
-    async def _check(self, value: bytes) -> None:
+    async def _check(self, heard: Heard) -> None:
         """Let a payment hear what was found of it, now or once it is here."""
-        found = decode(value, FraudCheckCompleted, as_message=True)
+        found = decode(heard.value, FraudCheckCompleted, as_message=True)
         await self._assessing.submit(found.check(self._screening))
 
-    async def _cancel(self, value: bytes) -> None:
+    async def _cancel(self, heard: Heard) -> None:
         """Cancel an order, whether or not it has a payment yet."""
-        cancellation = decode(value, OrderCancelled, as_message=True).cancellation()
+        cancellation = decode(heard.value, OrderCancelled, as_message=True).cancellation()
         await cancel.run(self._world.pool, self._world.ids, cancellation, self._world.clock.now())
 
     async def _accept(self, wishes: Sequence[Wish]) -> Sequence[Accepted | Repeated | CounterfoilError]:
@@ -107,12 +107,12 @@ class Commands:
         return [found.get(check.payment_id) for check in checks]
 
 
-def _answered(work: Callable[[bytes], Awaitable[None]]) -> Work:
+def _answered(work: Callable[[Heard], Awaitable[None]]) -> Work:
     """Return the work with what its errors mean for the message."""
 
     async def answered(heard: Heard, _tries: int) -> Outcome:
         try:
-            await work(heard.value)
+            await work(heard)
         except (Refused, Retry) as error:
             return _outcome(error)
         return Done()

@@ -9,23 +9,24 @@ WITH asked AS (
         $10::boolean[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::bytea[], $17::boolean[],
         $18::timestamptz[], $19::text[], $20::timestamptz[], $21::text[], $22::text[], $23::bytea[], $24::bytea[],
         $25::text[], $26::timestamptz[], $27::uuid[], $28::text[], $29::text[], $30::text[], $31::text[], $32::text[],
-        $33::boolean[], $34::text[], $35::timestamptz[], $36::boolean[], $37::timestamptz[]
+        $33::boolean[], $34::text[], $35::timestamptz[], $36::boolean[], $37::timestamptz[],
+        $38::text[]
     ) AS t(
         id, event_id, order_id, customer_id, customer_email, amount, currency, capture_method, payment_method,
         off_session, mandate, return_url, locale, items, metadata, fingerprint, livemode,
         created_at, state, next_check_at, attempt_state, idempotency_key, request, request_hash,
         claimed_by, claim_expires_at, fact_id, fact_name, schema_version, body, cause_source, cause_reference,
-        stored_method, screening_mode, decide_by, owns_order, adopted_at)
+        stored_method, screening_mode, decide_by, owns_order, adopted_at, traceparent)
 ), new AS (
     INSERT INTO payments (
         id, event_id, order_id, customer_id, customer_email, amount, currency, capture_method, payment_method,
         off_session, mandate, return_url, locale, items, metadata, fingerprint, livemode,
         created_at, state, version, next_check_at, updated_at, stored_method, screening_mode, decide_by, screening,
-        owns_order, adopted_at)
+        owns_order, adopted_at, traceparent)
     SELECT id, event_id, order_id, customer_id, customer_email, amount, currency, capture_method, payment_method,
            off_session, mandate::jsonb, return_url, locale, items::jsonb, metadata::jsonb, fingerprint, livemode,
            created_at, state, 1, next_check_at, created_at, stored_method, screening_mode, decide_by,
-           decide_by IS NOT NULL, owns_order, adopted_at
+           decide_by IS NOT NULL, owns_order, adopted_at, traceparent
       FROM asked
      WHERE adopted_at IS NOT NULL OR NOT EXISTS (SELECT FROM restores WHERE finished_at IS NULL)
      ORDER BY event_id

@@ -15,8 +15,8 @@ SELECT pg_try_advisory_lock(hashtext('counterfoil outbox source'), to_regclass($
 
 -- name: next_rows
 -- The oldest unpublished row of each aggregate among the $5 oldest rows, but for types other than $1 and the aggregates ($2,
--- $3), as many as have $6 bytes together and one in any case; a payload of more than $4 bytes is left out. Takes no lock:
--- only the leader reads here.
+-- $3), as many as have $6 bytes together and one in any case; a payload of more than $4 bytes is left out. A trace that is
+-- well formed is taken out of the payload: OrderPlaced has no such field. Takes no lock: only the leader reads here.
 WITH waiting AS (
     SELECT event_id, aggregate::text AS aggregate, aggregate_id::text AS aggregate_id, created_at
       FROM {table} AS o
@@ -30,14 +30,16 @@ WITH waiting AS (
       FROM waiting ORDER BY aggregate, aggregate_id, created_at, event_id
 ), sized AS (
     SELECT f.event_id, f.aggregate, f.aggregate_id, o.event_type::text AS event_type, o.tenant_id::text AS tenant_id,
-           o.created_at, o.payload, least(octet_length(o.payload::text), $4::int + 1) AS bytes
+           o.created_at, o.payload, least(octet_length(o.payload::text), $4::int + 1) AS bytes,
+           substring(o.payload ->> 'traceparent' FROM
+               '^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$') AS traceparent
       FROM first AS f JOIN {table} AS o USING (event_id)
 ), summed AS (
     SELECT *, sum(bytes) OVER (ORDER BY created_at, event_id) - bytes AS before FROM sized
 )
 SELECT event_id, aggregate, aggregate_id, event_type, tenant_id, created_at,
-       CASE WHEN bytes <= $4::int THEN payload::text END AS payload,
-       CASE WHEN bytes <= $4::int THEN payload ->> 'traceparent' END AS traceparent
+       CASE WHEN bytes > $4::int THEN NULL WHEN traceparent IS NULL THEN payload ELSE payload - 'traceparent' END::text
+           AS payload, traceparent
   FROM summed WHERE before < $6::bigint OR before = 0 ORDER BY created_at, event_id;
 
 -- name: mark_published
