@@ -63,6 +63,16 @@ async def waiting(config: Mapping[str, Any]) -> list[Letter]:
     return await asyncio.to_thread(_with_client, config, _waiting)
 
 
+async def count(config: Mapping[str, Any]) -> Mapping[str, int]:
+    """Return on how many letters nobody has decided, by the topics that have any; none of them is read.
+
+    Raises:
+        Unavailable: no broker answers.
+    """
+    found: Mapping[str, int] = await asyncio.to_thread(_with_client, config, _count)
+    return found
+
+
 async def settle(config: Mapping[str, Any], letters: Sequence[Letter]) -> None:
     """Record that these were decided on.
 
@@ -123,6 +133,17 @@ def _decided(client: Client) -> dict[tuple[str, int], tuple[int, set[int]]]:
     partitions = [TopicPartition(name, number) for name in names if name for number in sorted(there[name].partitions)]
     known = client.committed(partitions, timeout=_ANSWER_SECONDS) if partitions else []
     return {(one.topic, one.partition): (max(one.offset, 0), read(one.metadata or "")) for one in known}
+
+
+def _count(client: Client) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for (topic, partition), (upto, beyond) in _decided(client).items():
+        first, end = client.get_watermark_offsets(TopicPartition(topic, partition), timeout=_ANSWER_SECONDS)
+        begin = max(upto, first)
+        left = end - begin - sum(begin <= offset < end for offset in beyond)
+        if left > 0:
+            found[topic] = found.get(topic, 0) + left
+    return found
 
 
 def _waiting(client: Client) -> list[Letter]:

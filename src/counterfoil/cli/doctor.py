@@ -23,7 +23,7 @@ def doctor(
     receiver: Receiver = "",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON array instead.")] = False,
 ) -> None:
-    """Examine this installation: Stripe, the receiver, the database, what waits.
+    """Examine this installation: Stripe, the receiver, the database, Kafka, what waits.
 
     Each check is a line, with a remedy where something is to be mended. Exit code 1 where one has failed; a warning
     alone is 0. It changes nothing: each signing secret is tried with an event that is kept and read as nothing.

@@ -49,7 +49,19 @@ class _Listed:
 async def examine(settings: Settings, receiver: str | None, clock: Clock) -> list[Finding]:
     """Return what all checks find. Whoever does not answer is a finding, and ends no other check."""
     found, events = await _of_stripe(settings, receiver, clock)
-    return findings.of_open_files(open_files_from_process(None)) + found + await _of_database(settings, events, clock)
+    database = settings.database_url or await _embedded(settings)
+    found = findings.of_open_files(open_files_from_process(None)) + found
+    found += await _of_database(settings, database, events, clock)
+    if settings.kafka_brokers is None:
+        return found
+    from counterfoil.cli import examining_kafka
+
+    return found + await examining_kafka.examine(settings, database, clock)
+
+
+async def _embedded(settings: Settings) -> Secret | None:
+    running = await embedded.running(settings.counterfoil_home.absolute())
+    return None if running is None else Secret(running)
 
 
 async def _of_stripe(settings: Settings, receiver: str | None, clock: Clock) -> tuple[list[Finding], _Listed | None]:
@@ -177,16 +189,11 @@ def _said(answer: httpx.Response) -> dict[str, Any]:
     return said if isinstance(said, dict) else {}
 
 
-async def _of_database(settings: Settings, events: _Listed | None, clock: Clock) -> list[Finding]:
-    url = settings.database_url
+async def _of_database(settings: Settings, url: Secret | None, events: _Listed | None, clock: Clock) -> list[Finding]:
     if url is None:
-        home = settings.counterfoil_home.absolute()
-        running = await embedded.running(home)
-        if running is None:
-            line = f"DATABASE_URL is not set here, and no embedded one runs in {home}"
-            remedy = "set DATABASE_URL as the roles have it, or run `counterfoil up`"
-            return [findings.failure("database", line, remedy)]
-        url = Secret(running)
+        line = f"DATABASE_URL is not set here, and no embedded one runs in {settings.counterfoil_home.absolute()}"
+        remedy = "set DATABASE_URL as the roles have it, or run `counterfoil up`"
+        return [findings.failure("database", line, remedy)]
     try:
         async with connected(url) as connection:
             return await _of_connection(connection, settings, events, clock)

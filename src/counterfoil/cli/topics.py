@@ -66,9 +66,11 @@ def _state(found: "Found") -> str:
 
 
 def kafka_config(settings: Settings) -> dict[str, Any]:
-    """Return how a client reaches the brokers of the settings."""
+    """Return how a client reaches the brokers of the settings; its own lines are no answer of a command's."""
     if settings.kafka_brokers is None:
         raise Misconfigured("KAFKA_BROKERS", "is missing: where Kafka is")
     from counterfoil.roles.kafka import config_of
+    from counterfoil.runtime import log
 
+    log.configure("warning")
     return config_of(settings)
