@@ -1,0 +1,130 @@
+"""The example's shop and the whole of Counterfoil, over a real Kafka: customers come, and both books agree."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+from examples.shop.customers import Cancels, plan, play
+from tests.broker import LACKING, WHY_SKIPPED, Kafka
+from tests.shop import placed, shop_process
+from tests.stage import Running, Stage, authority, becomes, fetch
+
+from counterfoil.bus.message import Outgoing
+from counterfoil.messages.topics import TOPIC_OF
+from counterfoil.roles import dispatcher
+from counterfoil.roles.worker.listening import GROUP, TOPICS
+
+pytestmark = [
+    pytest.mark.skipif(bool(LACKING), reason=WHY_SKIPPED),
+    pytest.mark.asyncio(loop_scope="session"),
+]
+
+ORDERS = 60
+CARD_NUMBER = "4242424242424242"
+UNPUBLISHED = """
+SELECT event_id, aggregate_id, event_type, payload FROM outbox
+WHERE published_at IS NULL ORDER BY created_at, event_id
+"""
+TAKEN = "SELECT sku, sum(quantity) FROM order_lines JOIN orders USING (order_id) WHERE paid_cents > 0 GROUP BY sku"
+PAID = "SELECT order_id, id::text, amount_captured, amount_refunded FROM payments"
+
+
+@asynccontextmanager
+async def all_roles(stage: Stage, kafka: Kafka) -> AsyncIterator[None]:
+    """Run all that Counterfoil has, its groups beginning behind what other tests have said."""
+    for group, topics in ((dispatcher.GROUP, ["orders.placed"]), (GROUP, TOPICS)):
+        for topic in topics:
+            await kafka.move(group, topic, await kafka.ends(topic))
+    stage.start_registered_receiver()
+    gateway = stage.start("gateway")
+    token = (await authority(stage))["Authorization"].removeprefix("Bearer ")
+    stage.start("worker", KAFKA_BROKERS=kafka.brokers)
+    stage.start("outbox-publisher", KAFKA_BROKERS=kafka.brokers)
+    stage.start(
+        "dispatcher",
+        KAFKA_BROKERS=kafka.brokers,
+        PAYMENTS_GATEWAY_URL=gateway.url,
+        PAYMENTS_GATEWAY_TOKEN=token,
+    )
+    yield
+
+
+async def publish(database_url: str, kafka: Kafka) -> None:
+    """Send what the shop says, in its order, until this is cancelled."""
+    connection = await asyncpg.connect(database_url)
+    try:
+        while True:
+            for row in await connection.fetch(UNPUBLISHED):
+                headers = (("ce_id", str(row["event_id"]).encode()), ("ce_type", row["event_type"].encode()))
+                topic, key = TOPIC_OF[row["event_type"]], row["aggregate_id"].encode()
+                await kafka.say(Outgoing(topic, key, row["payload"].encode(), headers))
+                await connection.execute("UPDATE outbox SET published_at = now() WHERE event_id = $1", row["event_id"])
+            await asyncio.sleep(0.05)
+    finally:
+        await connection.close()
+
+
+def settled(books: dict[str, Any]) -> bool:
+    """Whether every order has its end, every reservation too, and what is not wanted was given back."""
+    return (
+        not books["orders"]["placed"]
+        and not books["unpublished"]
+        and not any(one["reserved"] for one in books["stock"].values())
+        and all(
+            one["refunded_cents"] == (0 if one["status"] == "paid" else one["paid_cents"])
+            for one in books["by_order"].values()
+        )
+    )
+
+
+async def served(http: httpx.AsyncClient, shop: Running) -> None:
+    """Let sixty customers in, and one who gives a card's number in place of its token."""
+    visits = plan(11, ORDERS)
+    assert {Cancels.AT_ONCE, Cancels.ONCE_PAID} < {visit.cancels for visit in visits}
+    await placed(http, shop.url, "with-a-number", payment_method=CARD_NUMBER)
+    ends = await asyncio.to_thread(play, visits, shop.url)
+    assert ends.total() == ORDERS
+
+
+async def test_both_books_agree(
+    stage: Stage, kafka: Kafka, http: httpx.AsyncClient, database_url: str, tmp_path: Path
+) -> None:
+    """Paid, declined, cancelled before and after: each order has its end, and no cent and no cup is unaccounted for."""
+    async with all_roles(stage, kafka):
+        with shop_process(tmp_path, database_url, kafka.brokers) as shop:
+
+            async def books() -> dict[str, Any]:
+                try:
+                    found: dict[str, Any] = (await http.get(f"{shop.url}/books")).json()
+                except httpx.TransportError:
+                    assert shop.process.poll() is None, shop.log()
+                    return {}
+                return found
+
+            await becomes(bool, books)
+            publishing = asyncio.create_task(publish(database_url, kafka))
+            await served(http, shop)
+            found = await becomes(settled, books, seconds=120)
+            publishing.cancel()
+
+    assert {one["status"] for one in found["by_order"].values()} == {"paid", "cancelled", "refused"}
+    assert found["by_order"]["with-a-number"]["status"] == "refused"
+    theirs = {row[0]: row[1:] for row in await fetch(stage, PAID)}
+    ours = {
+        order_id: (one["payment_id"], one["paid_cents"], one["refunded_cents"])
+        for order_id, one in found["by_order"].items()
+        if one["status"] != "refused"
+    }
+    assert ours == theirs
+    assert found["unreadable"] == 0
+    connection = await asyncpg.connect(database_url)
+    taken = {row["sku"]: row["sum"] for row in await connection.fetch(TAKEN)}
+    await connection.close()
+    assert taken == {
+        sku: one["at_start"] - one["on_hand"] for sku, one in found["stock"].items() if one["at_start"] > one["on_hand"]
+    }
