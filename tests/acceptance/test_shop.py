@@ -1,6 +1,7 @@
 """The example's shop and the whole of Counterfoil, over a real Kafka: customers come, and both books agree."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -9,15 +10,14 @@ from typing import Any
 import asyncpg
 import httpx
 import pytest
-from examples.shop.customers import Cancels, plan, play
 from tests.broker import LACKING, WHY_SKIPPED, Kafka
 from tests.shop import placed, shop_process
 from tests.stage import Running, Stage, authority, becomes, fetch
 
-from counterfoil.bus.message import Outgoing
 from counterfoil.messages.topics import TOPIC_OF
 from counterfoil.roles import dispatcher
 from counterfoil.roles.worker.listening import GROUP, TOPICS
+from examples.shop.customers import Cancels, plan, play
 
 pytestmark = [
     pytest.mark.skipif(bool(LACKING), reason=WHY_SKIPPED),
@@ -26,16 +26,18 @@ pytestmark = [
 
 ORDERS = 60
 CARD_NUMBER = "4242424242424242"
-UNPUBLISHED = """
-SELECT event_id, aggregate_id, event_type, payload FROM outbox
-WHERE published_at IS NULL ORDER BY created_at, event_id
-"""
 TAKEN = "SELECT sku, sum(quantity) FROM order_lines JOIN orders USING (order_id) WHERE paid_cents > 0 GROUP BY sku"
 PAID = "SELECT order_id, id::text, amount_captured, amount_refunded FROM payments"
 
 
+def source(database_url: str) -> str:
+    """Return the setting by which the publisher finds the shop's outbox."""
+    topics = {name: TOPIC_OF[name] for name in ("OrderPlaced", "OrderCancelled")}
+    return json.dumps([{"name": "shop", "database_url": database_url, "topics": topics}])
+
+
 @asynccontextmanager
-async def all_roles(stage: Stage, kafka: Kafka) -> AsyncIterator[None]:
+async def all_roles(stage: Stage, kafka: Kafka, shops_database: str) -> AsyncIterator[None]:
     """Run all that Counterfoil has, its groups beginning behind what other tests have said."""
     for group, topics in ((dispatcher.GROUP, ["orders.placed"]), (GROUP, TOPICS)):
         for topic in topics:
@@ -44,7 +46,7 @@ async def all_roles(stage: Stage, kafka: Kafka) -> AsyncIterator[None]:
     gateway = stage.start("gateway")
     token = (await authority(stage))["Authorization"].removeprefix("Bearer ")
     stage.start("worker", KAFKA_BROKERS=kafka.brokers)
-    stage.start("outbox-publisher", KAFKA_BROKERS=kafka.brokers)
+    stage.start("outbox-publisher", KAFKA_BROKERS=kafka.brokers, OUTBOX_SOURCES=source(shops_database))
     stage.start(
         "dispatcher",
         KAFKA_BROKERS=kafka.brokers,
@@ -52,21 +54,6 @@ async def all_roles(stage: Stage, kafka: Kafka) -> AsyncIterator[None]:
         PAYMENTS_GATEWAY_TOKEN=token,
     )
     yield
-
-
-async def publish(database_url: str, kafka: Kafka) -> None:
-    """Send what the shop says, in its order, until this is cancelled."""
-    connection = await asyncpg.connect(database_url)
-    try:
-        while True:
-            for row in await connection.fetch(UNPUBLISHED):
-                headers = (("ce_id", str(row["event_id"]).encode()), ("ce_type", row["event_type"].encode()))
-                topic, key = TOPIC_OF[row["event_type"]], row["aggregate_id"].encode()
-                await kafka.say(Outgoing(topic, key, row["payload"].encode(), headers))
-                await connection.execute("UPDATE outbox SET published_at = now() WHERE event_id = $1", row["event_id"])
-            await asyncio.sleep(0.05)
-    finally:
-        await connection.close()
 
 
 def settled(books: dict[str, Any]) -> bool:
@@ -95,22 +82,20 @@ async def test_both_books_agree(
     stage: Stage, kafka: Kafka, http: httpx.AsyncClient, database_url: str, tmp_path: Path
 ) -> None:
     """Paid, declined, cancelled before and after: each order has its end, and no cent and no cup is unaccounted for."""
-    async with all_roles(stage, kafka):
-        with shop_process(tmp_path, database_url, kafka.brokers) as shop:
+    with shop_process(tmp_path, database_url, kafka.brokers) as shop:
 
-            async def books() -> dict[str, Any]:
-                try:
-                    found: dict[str, Any] = (await http.get(f"{shop.url}/books")).json()
-                except httpx.TransportError:
-                    assert shop.process.poll() is None, shop.log()
-                    return {}
-                return found
+        async def books() -> dict[str, Any]:
+            try:
+                found: dict[str, Any] = (await http.get(f"{shop.url}/books")).json()
+            except httpx.TransportError:
+                assert shop.process.poll() is None, shop.log()
+                return {}
+            return found
 
-            await becomes(bool, books)
-            publishing = asyncio.create_task(publish(database_url, kafka))
+        await becomes(bool, books)
+        async with all_roles(stage, kafka, database_url):
             await served(http, shop)
             found = await becomes(settled, books, seconds=120)
-            publishing.cancel()
 
     assert {one["status"] for one in found["by_order"].values()} == {"paid", "cancelled", "refused"}
     assert found["by_order"]["with-a-number"]["status"] == "refused"
