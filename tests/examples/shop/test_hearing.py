@@ -126,6 +126,15 @@ async def test_a_paid_order_is_cancelled_and_its_money_goes_back(
     assert (await books(http, shop))["refunded_cents"] == 0
 
 
+async def test_a_message_is_known_by_its_id(shop: str, http: httpx.AsyncClient, shop_pool: Pool) -> None:
+    """What bears the id of one that was heard is that one, whatever it says: in the same batch, and later."""
+    await placed(http, shop, "order-1")
+    first, other = (said("PaymentSucceeded", "order-1", amount=amount) for amount in (2670, 1))
+    await hear(shop_pool, records(first, other))
+    await hear(shop_pool, records(other))
+    assert (await books(http, shop))["paid_cents"] == 2670
+
+
 async def test_orders_of_others_are_passed_over(shop: str, http: httpx.AsyncClient, shop_pool: Pool) -> None:
     """Counterfoil may work for several services: what is not the shop's changes nothing, and is not unreadable."""
     await placed(http, shop, "order-1")

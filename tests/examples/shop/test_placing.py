@@ -8,6 +8,7 @@ import asyncpg
 import httpx
 import pytest
 from tests.shop import placed, wanted
+from tests.stage import becomes
 
 from examples.shop.database import Pool, open_pool
 
@@ -148,6 +149,25 @@ async def test_a_customer_cancels_once(shop: str, http: httpx.AsyncClient, shop_
     }  # fmt: skip
     assert await stock(shop_pool, "tea-rooibos") == (100_000, 2)
     assert (await http.post(f"{shop}/orders/order-2/cancel")).status_code == 404
+
+
+async def test_a_customer_who_cancels_what_is_being_cancelled_says_nothing_new(
+    shop: str, http: httpx.AsyncClient, shop_pool: Pool, database_url: str
+) -> None:
+    """The request waits for whoever has the order's lock, and finds it cancelled then, for another reason."""
+    await placed(http, shop, "order-1")
+    failing = await asyncpg.connect(database_url)
+    async with failing.transaction():
+        await failing.execute("UPDATE orders SET status = 'cancelled', reason = 'CARD_DECLINED'")
+        cancelling = asyncio.create_task(http.post(f"{shop}/orders/order-1/cancel"))
+
+        async def waiting() -> bool:
+            return bool(await shop_pool.fetchval("SELECT true FROM pg_locks WHERE NOT granted LIMIT 1"))
+
+        await becomes(bool, waiting)
+    await failing.close()
+    assert (await cancelling).json()["reason"] == "CARD_DECLINED"
+    assert [name for name, _, _ in await said(shop_pool)] == ["OrderPlaced"]
 
 
 @pytest.mark.parametrize(
