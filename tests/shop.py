@@ -47,7 +47,7 @@ def said(name: str, order_id: str, sequence: int = 1, **changes: Any) -> Outgoin
     body = golden(name) | {"orderId": order_id} | changes
     message_id = uuid5(_NAMES, f"{order_id} {name} {sequence}")
     if name == "OrderRefused":
-        key, marks = order_id, refusal_headers(str(message_id), order_id, told.START)
+        key, marks = order_id, refusal_headers(str(message_id), order_id, told.START, None)
     else:
         payment_id = payment_of(order_id)
         body |= {"paymentId": str(payment_id)}
