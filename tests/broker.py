@@ -38,6 +38,7 @@ class Kafka:
         running = await local.start(home, port, controller_port, jars=jars)
         kafka = cls(home, port, controller_port, jars, running)
         await topics.create(kafka.config, 1)
+        await kafka.leads_all()
         return kafka
 
     @property
@@ -88,6 +89,11 @@ class Kafka:
                 return await asyncio.to_thread(self._ends, topic)
             await asyncio.sleep(0.2)
         return await asyncio.to_thread(self._ends, topic)
+
+    async def leads_all(self) -> None:
+        """Return once every partition of all topics has somebody to ask, which takes a moment after they are made."""
+        for name in topics.names():
+            await self.ends(name)
 
     async def move(self, group: str, topic: str, offsets: Iterable[tuple[int, int]]) -> None:
         """Let a group without members go on at these offsets of a topic's partitions."""

@@ -131,6 +131,7 @@ async def without_topic(place: Place, topic: str) -> AsyncIterator[Mapping[str, 
         return [one.name for one in await topics.check(place.kafka.config) if one.missing]
 
     await becomes([], missing)
+    await place.kafka.leads_all()
 
 
 @asynccontextmanager

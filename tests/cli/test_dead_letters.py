@@ -60,6 +60,8 @@ async def test_letters_are_replayed_and_dropped_one_by_one(kafka: Kafka, counter
 
     left = await asyncio.to_thread(listed, counterfoil, kafka, name)
     assert keys(left) == [f"{name}-{number}" for number in (0, 3, 5)]
+    counted = await letters.count(kafka.config)
+    assert sum(counted.values()) == len(await letters.waiting(kafka.config))  # with gaps, and those of other tests
     ends = sum(end for _, end in await kafka.ends("orders.placed"))
     back = [
         one

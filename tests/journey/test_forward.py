@@ -11,15 +11,16 @@ from tests.outboxes import TABLE, Shop, event
 from tests.post import Post
 
 from counterfoil.bus.message import Outgoing, Undelivered
-from counterfoil.bus.underway import AGAIN_AFTER, Underway
+from counterfoil.bus.underway import AGAIN_AFTER
 from counterfoil.journey import forward
-from counterfoil.journey.forward import Marked, Route, Sent
+from counterfoil.journey.forward import Marked, Route, Way
 from counterfoil.store import sources
-from counterfoil.store.sources import Aggregate, Table
+from counterfoil.store.sources import Table
 
 ROUTE = Route("shop", Table("outbox"), {"OrderPlaced": "orders.placed", "OrderPaid": "orders.paid"})
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 TOO_LARGE = Undelivered("MSG_SIZE_TOO_LARGE", for_good=True)
+NO_TOPIC = Undelivered("_UNKNOWN_TOPIC", for_good=False, no_topic=True)
 
 
 @pytest_asyncio.fixture
@@ -36,7 +37,7 @@ class Leader:
     def __init__(self, connection: asyncpg.Connection) -> None:
         self.connection = connection
         self.post = Post()
-        self.underway: Underway[Aggregate, Sent] = Underway("/shop", lambda: None, forward.MOST_ON_THEIR_WAY)
+        self.underway = Way("/shop", lambda: None, forward.MOST_ON_THEIR_WAY)
         self.now = told.START
 
     async def hands_over(self) -> int:
@@ -162,7 +163,7 @@ async def test_what_no_broker_takes_is_not_even_tried(shop: Shop, leader: Leader
 @pytest.mark.parametrize(
     ("lost", "marked", "waiting"),
     [
-        (Undelivered("_UNKNOWN_TOPIC", for_good=False), Marked(0, 0, ("_UNKNOWN_TOPIC",)), 1),
+        (NO_TOPIC, Marked(0, 0, ("_UNKNOWN_TOPIC",)), 1),
         (TOO_LARGE, Marked(1, 1, ()), 0),
     ],
 )
@@ -197,4 +198,43 @@ async def test_no_more_than_so_many_are_on_their_way(shop: Shop, leader: Leader)
     assert (await leader.hands_over(), await leader.hands_over()) == (3, 0)
     leader.post.answer()
     await leader.marks()
+    assert await leader.hands_over() == 2
+
+
+async def test_a_topic_that_is_not_there_holds_up_what_is_for_it(shop: Shop, leader: Leader) -> None:
+    """However many rows wait for it, they leave room for others; one of them is tried again after a moment."""
+    leader.underway.most = 2
+    await shop.says(*[(f"order-{number}", f"lost {number}") for number in range(4)], kind="OrderPaid")
+    await leader.hands_over()
+    leader.post.answer(NO_TOPIC)
+    assert await leader.marks() == Marked(0, 0, ("_UNKNOWN_TOPIC", "_UNKNOWN_TOPIC"))
+    await shop.says(("order-3", "a 0"), ("b", "b 0"))
+    await leader.hands_over()
+    assert names(leader.post.answer()) == ["a 0", "b 0"]
+    await leader.marks()
+    assert await leader.hands_over() == 0
+
+    leader.now += AGAIN_AFTER
+    assert (await leader.hands_over(), await leader.hands_over()) == (1, 0)
+    leader.post.answer(NO_TOPIC)
+    await leader.marks()
+    assert await leader.hands_over() == 0
+
+    leader.now += AGAIN_AFTER
+    assert await leader.hands_over() == 1
+    leader.post.answer()
+    assert await leader.marks() == Marked(1, 0, ())
+    assert await leader.hands_over() == 2
+
+
+async def test_a_topic_that_nothing_waits_for_is_open_again(shop: Shop, leader: Leader) -> None:
+    """Its service has taken its rows back, perhaps."""
+    await shop.says(("a", "a 0"))
+    await leader.hands_over()
+    leader.post.answer(NO_TOPIC)
+    await leader.marks()
+    await shop.execute("DELETE FROM outbox")
+    leader.now += AGAIN_AFTER
+    assert await leader.hands_over() == 0
+    await shop.says(("a", "a 1"), ("b", "b 0"))
     assert await leader.hands_over() == 2

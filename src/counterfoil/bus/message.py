@@ -21,10 +21,14 @@ class Outgoing:
 
 @dataclass(frozen=True, slots=True)
 class Undelivered:
-    """Why a message is not known to be there. ``for_good`` when it never will be, as it is."""
+    """Why a message is not known to be there. ``for_good`` when it never will be, as it is.
+
+    ``no_topic`` when no broker knows its topic, so that no other message gets there either.
+    """
 
     why: str
     for_good: bool
+    no_topic: bool = False
 
 
 Told: TypeAlias = Callable[[Undelivered | None], None]

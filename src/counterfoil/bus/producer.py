@@ -19,6 +19,7 @@ UNKNOWN_TOPIC_MS: Final = 2_000
 """A topic that no broker knows is given so long to appear; what is for it must not hold up a shutdown."""
 
 _POLL_SECONDS: Final = 0.1
+_NO_TOPIC: Final = frozenset({KafkaError._UNKNOWN_TOPIC, KafkaError.UNKNOWN_TOPIC_OR_PART})  # noqa: SLF001 - librdkafka's own codes begin so
 
 _SETTINGS: Final[Mapping[str, Any]] = {
     "acks": "all",
@@ -100,4 +101,5 @@ class Producer:
 
 
 def _undelivered(error: KafkaError) -> Undelivered:
-    return Undelivered(error.name(), for_good=error.code() == KafkaError.MSG_SIZE_TOO_LARGE)
+    code = error.code()
+    return Undelivered(error.name(), for_good=code == KafkaError.MSG_SIZE_TOO_LARGE, no_topic=code in _NO_TOPIC)

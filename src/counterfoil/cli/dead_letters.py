@@ -117,5 +117,5 @@ def _shown(letter: "Letter") -> dict[str, Any]:
         "reason": letter.told("reason"),
         "error": letter.told("error"),
         "attempts": int(letter.told("attempts") or 0),
-        "origin": ":".join(letter.told(name) for name in ("topic", "partition", "offset")),
+        "origin": ":".join(filter(None, (letter.told(name) for name in ("topic", "partition", "offset")))),
     }

@@ -1,17 +1,18 @@
 """Another service's outbox goes to Kafka: of each aggregate the oldest row, marked once a broker has it.
 
+A topic that is not there holds up what is for it; of that one row is tried again now and then.
 What is too large is told of on the topic of dead letters, without what it says, and marked then: its table has it, and
 its aggregate goes on. A row of a type that has no topic is not ours to send: it stays as it is, and holds up nothing.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Final
 
 from counterfoil.bus.dead_letters import PREFIX
 from counterfoil.bus.message import Outgoing, Sender
-from counterfoil.bus.underway import Underway
+from counterfoil.bus.underway import AGAIN_AFTER, Underway
 from counterfoil.messages import cloud_event
 from counterfoil.messages.topics import DEAD_LETTERS
 from counterfoil.runtime.alarms import alarm
@@ -25,6 +26,9 @@ MOST_AT_ONCE: Final = 500
 MOST_ON_THEIR_WAY: Final = 2000
 """Rows handed over and not heard of, for the same reason."""
 
+TRY_TAKES: Final = timedelta(seconds=30)
+"""Longer than a message is on its way: what was tried is heard of before."""
+
 TOO_LARGE: Final = "too_large"
 """The reason of a dead letter that stands for a row."""
 
@@ -36,6 +40,10 @@ class Route:
     name: str
     table: Table
     topics: Mapping[str, str]
+
+    def types(self, but_for: Collection[str]) -> list[str]:
+        """Return the types that go to other topics than these."""
+        return [name for name, topic in self.topics.items() if topic not in but_for]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +63,40 @@ class Marked:
     lost: tuple[str, ...]
 
 
-async def hand_over(
-    connection: Connection, sender: Sender, route: Route, underway: Underway[Aggregate, Sent], now: datetime
-) -> int:
+@dataclass(slots=True)
+class Way(Underway[Aggregate, Sent]):
+    """What a leader has on its way to Kafka; ``closed`` are topics that are not there, and when to try each again."""
+
+    closed: dict[str, datetime] = field(default_factory=dict)
+
+
+async def hand_over(connection: Connection, sender: Sender, route: Route, underway: Way, now: datetime) -> int:
     """Hand over the oldest row of each aggregate that has none on its way; return how many.
 
-    The connection must hold the lead.
+    Rows for a topic that is not there are left out, however many they are, or they would leave no room for others. The
+    connection must hold the lead.
     """
     room = min(MOST_AT_ONCE, underway.room)
     if room <= 0:
         return 0
     async with unavailable_when_down():
-        rows = await sources.next_rows(connection, route.table, route.topics.keys(), room, underway.busy(now))
+        rows = await sources.next_rows(
+            connection, route.table, route.types(but_for=underway.closed), room, underway.busy(now)
+        )
+        _hand_over(sender, route, underway, rows)
+        for topic in [one for one, again in underway.closed.items() if again <= now]:
+            types = [name for name, to in route.topics.items() if to == topic]
+            tried = await sources.next_rows(connection, route.table, types, 1, underway.busy(now))
+            _hand_over(sender, route, underway, tried)
+            rows += tried
+            if tried:
+                underway.closed[topic] = now + TRY_TAKES
+            else:
+                del underway.closed[topic]
+    return len(rows)
+
+
+def _hand_over(sender: Sender, route: Route, underway: Way, rows: Sequence[Row]) -> None:
     for row in rows:
         if row.payload is None:
             _park(sender, route, underway, Sent(row, too_large="more bytes than any broker takes"))
@@ -74,12 +104,9 @@ async def hand_over(
             headers = _headers(row, underway.source)
             message = Outgoing(route.topics[row.event_type], row.aggregate.id.encode(), row.payload.encode(), headers)
             underway.hand_over(sender, row.aggregate, Sent(row), message)
-    return len(rows)
 
 
-async def mark(
-    connection: Connection, sender: Sender, route: Route, underway: Underway[Aggregate, Sent], now: datetime
-) -> Marked:
+async def mark(connection: Connection, sender: Sender, route: Route, underway: Way, now: datetime) -> Marked:
     """Mark what was heard of since the last time, and write a dead letter for what is too large.
 
     What did not arrive is tried again after a moment, and its aggregate waits for it.
@@ -93,17 +120,21 @@ async def mark(
         else:
             underway.rest(aggregate, now)
             lost.append(why.why)
+            if why.no_topic and sent.too_large is None:
+                underway.closed[route.topics[sent.row.event_type]] = now + AGAIN_AFTER
     if arrived:
         async with unavailable_when_down():
             await sources.mark_published(connection, route.table, [sent.row.event_id for _, sent in arrived], now)
     for aggregate, sent in arrived:
         underway.over(aggregate)
-        if sent.too_large is not None:
+        if sent.too_large is None:
+            underway.closed.pop(route.topics[sent.row.event_type], None)
+        else:
             alarm("forward", "parked", source=route.name, event_id=str(sent.row.event_id), why=sent.too_large)
     return Marked(len(arrived), sum(sent.too_large is not None for _, sent in arrived), tuple(lost))
 
 
-def _park(sender: Sender, route: Route, underway: Underway[Aggregate, Sent], sent: Sent) -> None:
+def _park(sender: Sender, route: Route, underway: Way, sent: Sent) -> None:
     """Hand over the dead letter in the row's place: key and headers, the reason, and not what it says."""
     topic = route.topics[sent.row.event_type]
     own = {

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from counterfoil.bus.underway import Underway
 from counterfoil.config import OutboxSource
 from counterfoil.domain.errors import Misconfigured, Unavailable
 from counterfoil.journey import forward
-from counterfoil.journey.forward import Route, Sent
+from counterfoil.journey.forward import Route, Way
 from counterfoil.messages.topics import TOPICS, Direction
 from counterfoil.roles.probes import Check
 from counterfoil.runtime.clock import Clock
@@ -29,7 +28,7 @@ from counterfoil.runtime.shutdown import Shutdown
 from counterfoil.store import sources
 from counterfoil.store.listening import Bell, listening
 from counterfoil.store.pool import NOT_MIGRATED, UNREACHABLE, Connection, open_connection
-from counterfoil.store.sources import Aggregate, Table
+from counterfoil.store.sources import Table
 
 if TYPE_CHECKING:
     from counterfoil.bus.producer import Producer
@@ -70,7 +69,7 @@ class Forwarding:
         self._route = Route(source.name, Table(source.table), source.topics)
         self._producer = producer
         self._clock = clock
-        self._wrong: str | None = "was not looked at yet"
+        self._wrong: str | None = "table was not looked at yet"
         self._unmapped: str | None = None
         self._lost: frozenset[str] = frozenset()
         self._measure_at: datetime | None = None
@@ -145,7 +144,7 @@ class Forwarding:
 
     async def _lead(self, connection: Connection, bell: Bell, shutdown: Shutdown) -> None:
         """Hand over what is new and mark what arrived, over and over; at the end wait for what is on its way."""
-        underway: Underway[Aggregate, Sent] = Underway(f"/{self.name}", bell.ring, forward.MOST_ON_THEIR_WAY)
+        underway = Way(f"/{self.name}", bell.ring, forward.MOST_ON_THEIR_WAY)
         while not shutdown.requested.is_set():
             marked = await self._mark(connection, underway)
             handed_over = await forward.hand_over(connection, self._producer, self._route, underway, self._clock.now())
@@ -156,7 +155,7 @@ class Forwarding:
             await bell.wait(IDLE_SECONDS)
             await self._mark(connection, underway)
 
-    async def _mark(self, connection: Connection, underway: Underway[Aggregate, Sent]) -> int:
+    async def _mark(self, connection: Connection, underway: Way) -> int:
         marked = await forward.mark(connection, self._producer, self._route, underway, self._clock.now())
         SOURCE_PUBLISHED.labels(self.name).inc(marked.published)
         SOURCE_PARKED.labels(self.name).inc(marked.parked)

@@ -21,9 +21,7 @@ WITH waiting AS (
     SELECT event_id, aggregate::text AS aggregate, aggregate_id::text AS aggregate_id, created_at
       FROM {table} AS o
      WHERE published_at IS NULL AND event_type::text = ANY($1::text[])
-       AND NOT EXISTS (
-           SELECT FROM unnest($2::text[], $3::text[]) AS busy(aggregate, aggregate_id)
-            WHERE busy.aggregate = o.aggregate::text AND busy.aggregate_id = o.aggregate_id::text)
+       AND (aggregate::text, aggregate_id::text) NOT IN (SELECT * FROM unnest($2::text[], $3::text[]))  -- hashed, once
      ORDER BY created_at, event_id LIMIT $5::int
 ), first AS (
     SELECT DISTINCT ON (aggregate, aggregate_id) event_id, aggregate, aggregate_id
