@@ -39,10 +39,10 @@ def fetched(name: str = NAME, version: str = VERSION) -> Path:
     return Path(json.loads(answer)["Dir"])
 
 
-def built(folder: Path) -> Path:
+def built(folder: Path, program: str = NAME, version: str = VERSION) -> Path:
     """Build the program into that folder and return where it is."""
-    _go(_builder(), "install", f"{NAME}@{VERSION}", GOBIN=str(folder))
-    return folder / "stripe-mock"
+    _go(_builder(), "install", f"{program}@{version}", GOBIN=str(folder))
+    return folder / program.rpartition("/")[2]
 
 
 def _builder() -> str | None:

@@ -11,12 +11,10 @@ import asyncpg
 import httpx
 import pytest
 from tests.broker import LACKING, WHY_SKIPPED, Kafka
-from tests.shop import placed, shop_process
+from tests.shop import behind_other_tests, placed, shop_process
 from tests.stage import Running, Stage, authority, becomes, fetch
 
 from counterfoil.messages.topics import TOPIC_OF
-from counterfoil.roles import dispatcher
-from counterfoil.roles.worker.listening import GROUP, TOPICS
 from examples.shop.customers import Cancels, plan, play
 
 pytestmark = [
@@ -38,10 +36,8 @@ def source(database_url: str) -> str:
 
 @asynccontextmanager
 async def all_roles(stage: Stage, kafka: Kafka, shops_database: str) -> AsyncIterator[None]:
-    """Run all that Counterfoil has, its groups beginning behind what other tests have said."""
-    for group, topics in ((dispatcher.GROUP, ["orders.placed"]), (GROUP, TOPICS)):
-        for topic in topics:
-            await kafka.move(group, topic, await kafka.ends(topic))
+    """Run all that Counterfoil has."""
+    await behind_other_tests(kafka)
     stage.start_registered_receiver()
     gateway = stage.start("gateway")
     token = (await authority(stage))["Authorization"].removeprefix("Bearer ")
