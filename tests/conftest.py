@@ -13,6 +13,7 @@ import httpx
 import pytest
 import pytest_asyncio
 from tests import told
+from tests.aws import Aws, server
 from tests.broker import Kafka
 from tests.stage import Stage, staged
 
@@ -110,6 +111,13 @@ async def kafka(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Asy
     started = await Kafka.started(tmp_path_factory.mktemp("kafka"), shared / "kafka-jars")
     yield started
     await started.running.stop()
+
+
+@pytest.fixture(scope="session")
+def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
+    """Step Functions, SQS and IAM, started once for each test process: what a test makes there has its own name."""
+    with server(tmp_path_factory.mktemp("aws")) as started:
+        yield started
 
 
 @pytest.fixture
