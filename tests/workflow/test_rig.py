@@ -1,6 +1,8 @@
 """What the other tests here stand on: a Step Functions that carries machines out."""
 
-from tests.aws import Aws
+import json
+
+from tests.aws import Aws, Queue
 
 PASSES_OR_FAILS = {
     "StartAt": "Choose",
@@ -35,3 +37,23 @@ def test_a_history_tells_the_states_that_were_entered(aws: Aws) -> None:
     execution.ended()
 
     assert execution.entered() == ["Choose", "Bad"]
+
+
+def test_the_cause_that_a_task_fails_with_reaches_the_machine(aws: Aws) -> None:
+    """As it does at AWS; moto by itself loses it."""
+    queue = Queue.made(aws, "caused")
+    waits = {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::sqs:sendMessage.waitForTaskToken",
+        "Parameters": {"QueueUrl": queue.url, "MessageBody": {"task_token.$": "$$.Task.Token"}},
+        "Next": "End",
+        "Catch": [{"ErrorEquals": ["Lost"], "Next": "End"}],
+    }
+    execution = aws.execution(
+        aws.machine("caused", {"StartAt": "Wait", "States": {"Wait": waits, "End": {"Type": "Succeed"}}}), "one", {}
+    )
+
+    token = queue.taken()["task_token"]
+    aws.step_functions.send_task_failure(taskToken=token, error="Lost", cause="in the post")
+
+    assert json.loads(execution.ended()["output"]) == {"Error": "Lost", "Cause": "in the post"}

@@ -25,7 +25,7 @@ def url(port: int) -> str:
 
 def command(port: int) -> tuple[str, ...]:
     """Return what starts the server; it needs `moto[server]`, and `surroundings` beside what it inherits."""
-    return (sys.executable, "-m", "moto.server", "--host", ADDRESS, "--port", str(port))
+    return (sys.executable, "-m", "counterfoil.workflow.local.server", "--host", ADDRESS, "--port", str(port))
 
 
 def surroundings(port: int) -> Mapping[str, str]:
