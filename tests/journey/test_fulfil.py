@@ -55,7 +55,7 @@ async def work(shop: Shop, post: Post | None, owner: str = "worker") -> int:
     """Carry out what is due, as a worker does; return how much that was."""
     errands = await fulfil.claim_due(shop.pool, owner, shop.clock.now())
     tried = await asyncio.gather(*(fulfil.call(post, errand, shop.clock) for errand in errands))
-    await fulfil.record(shop.pool, tried, shop.clock.now())
+    await fulfil.record(shop.pool, shop.ids, tried, shop.clock.now())
     return len(errands)
 
 
@@ -306,7 +306,7 @@ async def test_what_a_dead_worker_left_is_taken_over_once(shop: Shop, server: Ma
     assert await work(shop, post_to(server), "other") == 1
     server.mood = Mood.TAKES
     thawed = await fulfil.call(post_to(server), frozen, shop.clock)
-    await fulfil.record(shop.pool, [thawed], shop.clock.now())
+    await fulfil.record(shop.pool, shop.ids, [thawed], shop.clock.now())
     assert server.kept == []
     assert ("receipt", "waiting", "the mail server refuses the letter (452)") in await standing(shop, payment)
 

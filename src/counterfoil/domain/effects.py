@@ -1,6 +1,6 @@
 """What follows from a payment's end, once each: word to the customer, and what the stock is asked for."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum, unique
@@ -12,7 +12,9 @@ from counterfoil.domain.facts import FactName
 from counterfoil.domain.money import Money
 from counterfoil.domain.order import Item
 from counterfoil.domain.payment import Adjustment, Advance, Direction, Fact, Payment
+from counterfoil.domain.schedule import MACHINE_GRACE
 from counterfoil.domain.states import PaymentState
+from counterfoil.domain.verdict import Cause, Source
 
 
 @unique
@@ -50,7 +52,8 @@ the stock out, reserved or not."""
 DIRECTIONS: Final[Mapping[EffectKind, Direction]] = MappingProxyType(
     {EffectKind.STOCK_DECREMENT: Direction.DECREMENT, EffectKind.STOCK_RELEASE: Direction.RELEASE},
 )
-"""What the stock is asked for. These effects are facts: they are done once they are said."""
+"""What the stock is asked for. These effects are facts: they are done once they are said, which is with the end that
+they follow from, or, where a state machine drives the payment, when they are carried out."""
 
 MOST_TRIES: Final = 8
 """After these, which take half a day, no further try is likely to do better: a person is told."""
@@ -72,21 +75,26 @@ CLAIM: Final = timedelta(seconds=120)
 
 @dataclass(frozen=True, slots=True)
 class Wherewith:
-    """What a payment's effects need, and which of them there are already."""
+    """What a payment's effects need, and which of them there are already.
+
+    Those of a payment that is ``driven`` by a state machine wait until that asks for them, or for MACHINE_GRACE.
+    """
 
     has_address: bool
     items: tuple[Item, ...]
     begun: frozenset[EffectKind]
+    driven: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """An effect as it begins; ``reason`` says why it is skipped, where it is."""
+    """An effect as it begins; ``reason`` says why it is skipped, where it is, and ``wait`` when its first try is."""
 
     payment_id: UUID
     kind: EffectKind
     state: EffectState
     reason: str | None = None
+    wait: timedelta = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,11 +164,20 @@ def follow(advance: Advance, wherewith: Wherewith) -> tuple[Advance, tuple[Effec
                 continue
             begun.add(kind)
             reason = _why_not(kind, fact, wherewith)
-            effects.append(_begun(payment.id, kind, reason))
-            if kind in DIRECTIONS and reason is None:
+            effects.append(_begun(payment.id, kind, reason, driven=wherewith.driven))
+            if kind in DIRECTIONS and reason is None and not wherewith.driven:
                 payment = replace(payment, version=payment.version + 1)
-                said.append(_adjustment(payment, kind, fact, wherewith))
+                said.append(_adjustment(payment, kind, wherewith.items, fact.at, fact.cause))
     return replace(advance, payment=payment, facts=tuple(said)), tuple(effects)
+
+
+def ask_of_stock(payment: Payment, kinds: Iterable[EffectKind], items: tuple[Item, ...], now: datetime) -> Advance:
+    """Return the payment with what the stock is asked for said now, for effects that had waited to be carried out."""
+    said = list[Fact]()
+    for kind in kinds:
+        payment = replace(payment, version=payment.version + 1)
+        said.append(_adjustment(payment, kind, items, now, _CARRIED_OUT))
+    return Advance(payment, tuple(said))
 
 
 def after_try(tries: int, told: Told, now: datetime) -> Standing:
@@ -201,13 +218,17 @@ def _why_not(kind: EffectKind, fact: Fact, wherewith: Wherewith) -> str | None:
     return None
 
 
-def _begun(payment_id: UUID, kind: EffectKind, reason: str | None) -> Effect:
+def _begun(payment_id: UUID, kind: EffectKind, reason: str | None, *, driven: bool) -> Effect:
     if reason is not None:
         return Effect(payment_id, kind, EffectState.SKIPPED, reason)
+    if driven:
+        return Effect(payment_id, kind, EffectState.WAITING, wait=MACHINE_GRACE)
     return Effect(payment_id, kind, EffectState.DONE if kind in DIRECTIONS else EffectState.WAITING)
 
 
-def _adjustment(payment: Payment, kind: EffectKind, fact: Fact, wherewith: Wherewith) -> Fact:
-    items = tuple((item.sku, item.quantity) for item in wherewith.items)
-    asked = Adjustment(DIRECTIONS[kind], items)
-    return Fact(FactName.INVENTORY_ADJUSTMENT_REQUESTED, payment, fact.at, fact.cause, asked)
+def _adjustment(payment: Payment, kind: EffectKind, items: tuple[Item, ...], at: datetime, cause: Cause) -> Fact:
+    asked = Adjustment(DIRECTIONS[kind], tuple((item.sku, item.quantity) for item in items))
+    return Fact(FactName.INVENTORY_ADJUSTMENT_REQUESTED, payment, at, cause, asked)
+
+
+_CARRIED_OUT: Final = Cause(Source.TIMER, "fulfil")

@@ -56,6 +56,10 @@ TRY_ANEW_AFTER: Final = timedelta(minutes=10)
 """How long after a decline we try the same method once more: long enough for an account to be filled or a bank to be
 back, short enough for whoever waits for the order."""
 
+MACHINE_GRACE: Final = timedelta(minutes=5)
+"""How long a state machine has to ask for what is its own to ask for (a retry that is due, what follows from an end)
+before a worker does it unasked: a machine goes from one step to the next in seconds, and customers notice an hour."""
+
 CLAIM: Final = timedelta(seconds=120)
 """How long a process may work on what it claimed. Four times the processor's timeout, so a live one never loses it."""
 

@@ -23,6 +23,7 @@ from counterfoil.domain.request import Request
 from counterfoil.domain.schedule import CLAIM
 from counterfoil.domain.screening import NO_SCREENING, Foreknown, Screening
 from counterfoil.domain.states import AttemptState
+from counterfoil.messages.task import Task
 from counterfoil.runtime.ids import Ids
 from counterfoil.runtime.retry import again_on
 from counterfoil.store import cancellations, payments, restores, screening
@@ -36,7 +37,8 @@ class Wish:
     """An order that may become a payment, named in advance because its request to the processor carries that name.
 
     ``owner`` is the process that will send the attempt at once; None leaves it to the workers. ``stored_method`` says
-    whether the method can be charged again without its customer, ``screening`` how this order is screened.
+    whether the method can be charged again without its customer, ``screening`` how this order is screened, ``task``
+    what state machine waits for it.
     """
 
     payment_id: UUID
@@ -46,6 +48,7 @@ class Wish:
     owner: str | None
     stored_method: bool = False
     screening: Screening = NO_SCREENING
+    task: Task | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +157,7 @@ def _arrival(wish: Wish, now: datetime, *, barred: bool = False) -> Arrival:
     held_back = barred or payment.screening_mode is ScreeningMode.BEFORE_CHARGE
     claim = Claim(wish.owner, now + CLAIM) if wish.owner is not None and not held_back else None
     advance = accept(payment, claimed=claim is not None, now=now)
-    return Arrival(wish.order, advance, wish.request, wish.livemode, claim)
+    return Arrival(wish.order, advance, wish.request, wish.livemode, claim, task=wish.task)
 
 
 async def _explain(connection: Connection, wishes: Sequence[Wish], now: datetime) -> _Answers:

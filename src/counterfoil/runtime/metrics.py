@@ -218,6 +218,27 @@ PARKED_EFFECTS: Final = Gauge(
     "Effects that wait for a person.",
     registry=REGISTRY,
 )
+TASKS_HEARD: Final = Counter(
+    "counterfoil_tasks_heard",
+    "Messages of state machines off their queue, by what became of them.",
+    ["outcome"],
+    registry=REGISTRY,
+)
+TASK_TOKENS: Final = Counter(
+    "counterfoil_task_tokens",
+    "Task tokens of state machines that ended, by how.",
+    ["step", "outcome"],
+    registry=REGISTRY,
+)
+LIVE_TASK_TOKENS: Final = Gauge(
+    "counterfoil_live_task_tokens", "Task tokens that a state machine waits on.", registry=REGISTRY
+)
+OLDEST_TASK_TOKEN_SECONDS: Final = Gauge(
+    "counterfoil_oldest_live_task_token_seconds", "Age of the oldest of them.", registry=REGISTRY
+)
+PARKED_TASK_TOKENS: Final = Gauge(
+    "counterfoil_parked_task_tokens", "Task tokens whose answer could not be sent, for good.", registry=REGISTRY
+)
 OPEN_REFUNDS: Final = Gauge(
     "counterfoil_open_refunds",
     "Refunds that are not given back yet.",

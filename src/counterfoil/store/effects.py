@@ -1,15 +1,16 @@
 """What follows from a payment's end. The typed side of ``sql/effects.sql``."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, TypeAlias
 from uuid import UUID
 
 from counterfoil.domain.effects import (
     Effect,
     EffectKind,
+    EffectState,
     Occasion,
     Standing,
     Wherewith,
@@ -27,10 +28,13 @@ from counterfoil.store.pool import Connection, Pool, Row
 
 _SQL: Final = queries.load("effects")
 
+Stand: TypeAlias = tuple[EffectState, str | None]
+"""How an effect stands, and why."""
+
 
 @dataclass(frozen=True, slots=True)
 class Errand:
-    """An effect we hold the claim to: the so-manieth try, and what is to be told.
+    """An effect we hold the claim to: the so-manieth try, and what is to be told, or which items it is about.
 
     ``occasion`` is None where the payment has no address any more.
     """
@@ -40,6 +44,7 @@ class Errand:
     tries: int
     claim: Claim
     occasion: Occasion | None
+    items: tuple[Item, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +96,7 @@ async def begin(connection: Connection, advances: Sequence[Advance], now: dateti
         [effect.state.value for effect in effects],
         [effect.reason for effect in effects],
         now,
+        [now + effect.wait for effect in effects],
     )
     return followed
 
@@ -105,9 +111,31 @@ async def claim(connection: Connection, owner: str, now: datetime, until: dateti
             record["tries"],
             Claim(owner, until, record["fence"]),
             _occasion(record),
+            _items(record["items"]),
         )
         for record in records
     ]
+
+
+async def call_for(connection: Connection, wanted: Sequence[tuple[UUID, EffectKind]], now: datetime) -> None:
+    """Let effects be due now that wait for their first try, and for nothing else."""
+    await connection.execute(
+        _SQL.call_for, [payment_id for payment_id, _ in wanted], [kind.value for _, kind in wanted], now
+    )
+
+
+async def call_for_all(connection: Connection, payment_ids: Iterable[UUID], now: datetime) -> None:
+    """Let all effects of these payments be due now that wait for their first try, and for nothing else."""
+    await connection.execute(_SQL.call_for_all, list(payment_ids), now)
+
+
+async def standing(connection: Connection, payment_ids: Iterable[UUID]) -> dict[UUID, dict[EffectKind, Stand]]:
+    """Return, by payment and kind, how effects stand, and why."""
+    found: dict[UUID, dict[EffectKind, Stand]] = {}
+    for record in await connection.fetch(_SQL.standing, list(payment_ids)):
+        kinds = found.setdefault(record["payment_id"], {})
+        kinds[EffectKind(record["kind"])] = (EffectState(record["state"]), record["reason"])
+    return found
 
 
 async def settle(
@@ -170,6 +198,7 @@ def _wherewith(record: Row) -> Wherewith:
         has_address=record["has_address"],
         items=_items(record["items"]),
         begun=frozenset(EffectKind(kind) for kind in record["begun"]),
+        driven=record["driven"],
     )
 
 

@@ -23,6 +23,7 @@ from counterfoil.domain.request import Request
 from counterfoil.domain.states import AttemptState, PaymentState
 from counterfoil.domain.verdict import Action, Decline, FailureReason, Settling
 from counterfoil.messages.spoken import message_of
+from counterfoil.messages.task import Task
 from counterfoil.runtime.ids import Ids
 from counterfoil.store.pool import Row
 
@@ -40,7 +41,8 @@ class Claim:
 class Arrival:
     """A payment about to be: what was asked for, how it stands, the request to send, and who is about to send it.
 
-    One with ``adopted_at`` was asked for before, is forgotten, and is brought back then.
+    One with ``adopted_at`` was asked for before, is forgotten, and is brought back then. A state machine waits for one
+    with a ``task``.
     """
 
     order: Order
@@ -50,6 +52,7 @@ class Arrival:
     claim: Claim | None
     owns_order: bool = True
     adopted_at: datetime | None = None
+    task: Task | None = None
 
     @property
     def id(self) -> UUID:

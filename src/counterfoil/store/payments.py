@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+from counterfoil.domain.driving import attempts_answered, next_heartbeat
 from counterfoil.domain.facts import FactName
 from counterfoil.domain.money import Money
 from counterfoil.domain.order import Mandate, Order
@@ -15,7 +16,7 @@ from counterfoil.domain.refunding import Course
 from counterfoil.domain.request import Request
 from counterfoil.domain.schedule import KEY_LIFE, LEARN_AFTER
 from counterfoil.runtime.ids import Ids
-from counterfoil.store import effects, queries, refunds
+from counterfoil.store import effects, queries, refunds, task_tokens
 from counterfoil.store.payment_rows import (
     Arrival,
     Claim,
@@ -28,6 +29,7 @@ from counterfoil.store.payment_rows import (
     payment_row,
 )
 from counterfoil.store.pool import Connection, Row
+from counterfoil.store.task_tokens import Arriving
 
 _SQL: Final = queries.load("payments")
 
@@ -85,8 +87,25 @@ class Known:
 async def insert(connection: Connection, arrivals: Sequence[Arrival], ids: Ids) -> set[UUID]:
     """Insert payments with their first attempts and facts, in one statement; return the ids of those that are new.
 
-    Left out is whose event is known already, and whose order has a live payment.
+    Left out is whose event is known already, and whose order has a live payment. What a machine waits for is put on
+    record in the same transaction: nobody may see such a payment, or end it, before it is its machine's.
     """
+    waited_for = [arrival for arrival in arrivals if arrival.task is not None]
+    if not waited_for:
+        return await _insert(connection, arrivals, ids)
+    async with connection.transaction():
+        new = await _insert(connection, arrivals, ids)
+        now = waited_for[0].payment.created_at
+        arriving = [
+            Arriving(one.task, one.id, 1, next_heartbeat(one.task.heartbeat_seconds, now))
+            for one in waited_for
+            if one.id in new and one.task is not None
+        ]
+        await task_tokens.take_in(connection, arriving, ids, now)
+    return new
+
+
+async def _insert(connection: Connection, arrivals: Sequence[Arrival], ids: Ids) -> set[UUID]:
     rows = [arrival_row(arrival, ids) for arrival in arrivals]
     records = await connection.fetch(_SQL.insert_payments, *columns(rows, 38))
     return {record["id"] for record in records}
@@ -294,6 +313,7 @@ async def write(
         *columns(facts, 9),
         now,
         now + LEARN_AFTER[0],
+        *columns(_answered(advances), 2),
     )
     announced = [fact for advance in advances for fact in advance.facts if fact.name is FactName.REFUND_REQUESTED]
     asked = [
@@ -301,6 +321,12 @@ async def write(
     ]
     if asked:
         await refunds.insert(connection, asked, now)
+
+
+def _answered(advances: Sequence[Advance]) -> list[tuple[UUID, int]]:
+    """Return up to which attempts there is something to tell the machines of payments."""
+    found = [(advance.payment.id, attempts_answered(advance.payment)) for advance in advances]
+    return [(payment_id, attempt) for payment_id, attempt in found if attempt is not None]
 
 
 async def _held(connection: Connection, query: str, payment_ids: Iterable[UUID]) -> dict[UUID, Held]:

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from counterfoil.domain.payment import Payment
 from counterfoil.domain.request import Request
+from counterfoil.domain.schedule import MACHINE_GRACE
 from counterfoil.store import queries
 from counterfoil.store.pool import Connection
 
@@ -15,7 +16,7 @@ _SQL: Final = queries.load("retries")
 
 async def take_due(connection: Connection, now: datetime, until: datetime, most: int, credential: str) -> list[UUID]:
     """Take up to ``most`` payments whose retry is due, for as long; none while ``credential`` is paused."""
-    records = await connection.fetch(_SQL.take_due, now, most, until, credential)
+    records = await connection.fetch(_SQL.take_due, now, most, until, credential, now - MACHINE_GRACE)
     return [record["id"] for record in records]
 
 

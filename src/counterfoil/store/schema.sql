@@ -537,6 +537,55 @@ CREATE INDEX effects_due ON effects (next_try_at) WHERE next_try_at IS NOT NULL;
 CREATE INDEX effects_parked ON effects (payment_id) WHERE state = 'parked';
 
 
+-- ── Task tokens ────────────────────────────────────────────────────────────────────────────────────────────────────────
+-- A state machine may drive a payment: it sends its steps with a token each, sleeps, and is woken when that is answered. A retry
+-- of a step brings a new token. A token is answered once, by whoever claims it under a fence; then its text is erased, and its
+-- hash stays, so that the same message again is nothing new. What such a payment needs done waits for its machine to ask, while
+-- `driven_payments` has no `given_back_at`.
+
+CREATE TABLE driven_payments (
+    payment_id    uuid        PRIMARY KEY REFERENCES payments (id),
+    since         timestamptz NOT NULL,
+    given_back_at timestamptz  -- since when it is the workers' again
+);
+
+CREATE TABLE task_tokens (
+    id                uuid        PRIMARY KEY,
+    payment_id        uuid        REFERENCES payments (id),  -- NULL where what was asked for is no payment
+    step              text        NOT NULL,
+    token             text,                 -- a secret; gone once it is settled
+    token_hash        bytea       NOT NULL,
+    execution         text        NOT NULL,
+    attempt           integer,              -- of those that wait for the money: for which attempt's outcome
+    heartbeat_seconds integer,
+    refusal           jsonb,                -- what is answered where no payment is to be waited for
+    failures          integer     NOT NULL DEFAULT 0,
+    next_try_at       timestamptz,          -- to be answered, or to give a sign of life
+    woken             boolean     NOT NULL DEFAULT false,  -- something happened since it was claimed
+    claimed_by        text,
+    claim_expires_at  timestamptz,
+    fence             bigint      NOT NULL DEFAULT 0,
+    received_at       timestamptz NOT NULL,
+    settled_at        timestamptz,
+    outcome           text,
+    reason            text,
+
+    CONSTRAINT task_tokens_step_is_known CHECK (step IN (
+        'payment', 'retry', 'record', 'receipt', 'inventory', 'notify')),
+    CONSTRAINT task_tokens_outcome_is_known CHECK (outcome IN ('succeeded', 'failed', 'dead', 'parked')),
+    CONSTRAINT task_tokens_without_payment_are_refused CHECK (payment_id IS NOT NULL OR refusal IS NOT NULL),
+    CONSTRAINT task_tokens_settled_has_outcome CHECK ((settled_at IS NOT NULL) = (outcome IS NOT NULL)),
+    CONSTRAINT task_tokens_settled_is_forgotten CHECK ((settled_at IS NOT NULL) = (token IS NULL)),
+    CONSTRAINT task_tokens_settled_is_over CHECK (settled_at IS NULL OR next_try_at IS NULL)
+);
+
+CREATE UNIQUE INDEX task_tokens_once ON task_tokens (token_hash);
+CREATE INDEX task_tokens_by_payment ON task_tokens (payment_id);
+CREATE INDEX task_tokens_alive ON task_tokens (payment_id) WHERE settled_at IS NULL;
+-- The worker's agenda.
+CREATE INDEX task_tokens_due ON task_tokens (next_try_at) WHERE next_try_at IS NOT NULL;
+
+
 -- ── Reconciliations ───────────────────────────────────────────────────────────────────────────────────────────────────
 -- Both books compared, ours and the processor's, page by page: `stage`, and `behind` in it, is where the next page begins, so
 -- that whoever comes after a crash goes on there. One at a time, the oldest first. `night` is the night a worker asked for it.

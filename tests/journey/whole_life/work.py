@@ -128,7 +128,7 @@ async def _tell(shop: Shop, errand: Any) -> Any:
 
 
 async def _told(shop: Shop, tried: Any) -> None:
-    await fulfil.record(shop.pool, [tried], shop.clock.now())
+    await fulfil.record(shop.pool, shop.ids, [tried], shop.clock.now())
 
 
 SEND: Final = Work(_claim_sends, _send, _sent)

@@ -45,7 +45,7 @@ class Effects:
 
     async def _record(self, tried: Sequence[Tried]) -> list[None]:
         world = self._bench.world
-        await fulfil.record(world.pool, tried, world.clock.now())
+        await fulfil.record(world.pool, world.ids, tried, world.clock.now())
         return [None] * len(tried)
 
 

@@ -3,16 +3,35 @@
 -- name: wherewith
 -- What the effects of the payments $1 need, and which there are already. The payments' rows are locked already.
 SELECT id, customer_email IS NOT NULL AS has_address, items,
-       ARRAY(SELECT kind FROM effects WHERE payment_id = p.id) AS begun
+       ARRAY(SELECT kind FROM effects WHERE payment_id = p.id) AS begun,
+       EXISTS (SELECT FROM driven_payments WHERE payment_id = p.id AND given_back_at IS NULL) AS driven
   FROM payments AS p WHERE id = ANY($1::uuid[]);
 
 -- name: begin
--- Put effects on record ($1 payment, $2 kind, $3 state, $4 reason) at $5: those that wait are due at once. The payments'
+-- Put effects on record ($1 payment, $2 kind, $3 state, $4 reason, $6 when those that wait are due) at $5. The payments'
 -- rows are locked already, so none of them is there yet.
 INSERT INTO effects (payment_id, kind, state, reason, next_try_at, created_at, ended_at)
-SELECT payment_id, kind, state, reason, CASE WHEN state = 'waiting' THEN $5::timestamptz END, $5::timestamptz,
+SELECT payment_id, kind, state, reason, CASE WHEN state = 'waiting' THEN next_try_at END, $5::timestamptz,
        CASE WHEN state <> 'waiting' THEN $5::timestamptz END
-  FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[]) AS t(payment_id, kind, state, reason);
+  FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $6::timestamptz[])
+       AS t(payment_id, kind, state, reason, next_try_at);
+
+-- name: call_for
+-- Let the effects of the kind $2 of the payment $1, in pairs, be due at $3, if they wait for nothing but their first try.
+-- Locks each.
+UPDATE effects AS e SET next_try_at = $3::timestamptz
+  FROM unnest($1::uuid[], $2::text[]) AS t(payment_id, kind)
+ WHERE e.payment_id = t.payment_id AND e.kind = t.kind AND e.state = 'waiting' AND e.tries = 0
+   AND e.next_try_at > $3::timestamptz;
+
+-- name: call_for_all
+-- The same for all effects of the payments $1, at $2.
+UPDATE effects SET next_try_at = $2::timestamptz
+ WHERE payment_id = ANY($1::uuid[]) AND state = 'waiting' AND tries = 0 AND next_try_at > $2::timestamptz;
+
+-- name: standing
+-- How the effects of the payments $1 stand. Takes no lock.
+SELECT payment_id, kind, state, reason FROM effects WHERE payment_id = ANY($1::uuid[]);
 
 -- name: claim
 -- Take up to $2 effects that are due at $1 for $3 until $4: the fence rises, the try is counted. Those of a payment that is

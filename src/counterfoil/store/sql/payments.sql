@@ -208,7 +208,8 @@ RETURNING a.payment_id, a.number, a.fence;
 -- name: write_payments
 -- One write for each payment that moved: its row, its attempts, its new facts and their place in the outbox.
 -- The payments' rows are locked already. Arrays $1–$24 are payments, $25–$41 attempts, $42–$50 facts, $51 the time, $52 when
--- what is known late of those that succeed by this is asked for.
+-- what is known late of those that succeed by this is asked for. Live task tokens that waited for the outcome of up to the
+-- attempt $54 of the payment $53, in pairs, are answered now.
 WITH moved AS (
     UPDATE payments AS p
        SET state = t.state, version = t.version, intent_id = t.intent_id, amount_captured = t.amount_captured,
@@ -246,6 +247,10 @@ WITH moved AS (
                 decline_can_retry, action_url, action_expires_at, exposed, unknown_since, absent_since, settling,
                 may_appear_until, expired_at, released)
      WHERE a.payment_id = t.payment_id AND a.number = t.number
+), woken AS (
+    UPDATE task_tokens AS t SET next_try_at = $51::timestamptz, woken = true
+      FROM unnest($53::uuid[], $54::int[]) AS r(payment_id, attempt)
+     WHERE t.payment_id = r.payment_id AND t.attempt <= r.attempt AND t.settled_at IS NULL AND t.failures = 0
 ), said AS (
     INSERT INTO facts (
         payment_id, version, id, name, schema_version, body, cause_source, cause_reference, occurred_at)

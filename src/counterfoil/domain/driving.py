@@ -1,0 +1,145 @@
+"""Payments that a state machine drives: the steps it asks for, what each waits for, and what becomes of its tokens."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum, unique
+from types import MappingProxyType
+from typing import Final
+
+from counterfoil.domain.effects import MOST_TRIES, WAITS, EffectKind
+from counterfoil.domain.payment import Advance, Payment
+from counterfoil.domain.states import FINAL
+
+
+@unique
+class TaskStep(StrEnum):
+    """What a machine asks for with a task token."""
+
+    PAYMENT = "payment"  # take the order, and see it through
+    RETRY = "retry"  # try what was declined once more, now
+    RECORD = "record"  # say what is on record
+    RECEIPT = "receipt"
+    INVENTORY = "inventory"
+    NOTIFY = "notify"  # all that follows from an end without money
+
+
+OUTCOME_STEPS: Final = frozenset({TaskStep.PAYMENT, TaskStep.RETRY})
+"""Those that wait for what becomes of the money."""
+
+FOLLOWING_STEPS: Final[Mapping[TaskStep, tuple[EffectKind, ...]]] = MappingProxyType(
+    {
+        TaskStep.RECORD: (),
+        TaskStep.RECEIPT: (EffectKind.RECEIPT,),
+        TaskStep.INVENTORY: (EffectKind.STOCK_DECREMENT,),
+        TaskStep.NOTIFY: (EffectKind.CUSTOMER_NOTICE, EffectKind.STOCK_RELEASE),
+    },
+)
+"""Which effects each of the others asks for, and waits for."""
+
+HEARTBEATS: Final = 3
+"""In the time in which a machine wants to hear one: two may be lost."""
+
+CLAIM: Final = timedelta(seconds=30)
+"""How long a process may work on a token it claimed: three times what a call may take. Short, for a machine that hears
+nothing of a token meanwhile gives it up."""
+
+
+@unique
+class TokenOutcome(StrEnum):
+    """How a token ended; until then it lives."""
+
+    SUCCEEDED = "succeeded"  # the machine took our success
+    FAILED = "failed"  # the machine took our failure
+    DEAD = "dead"  # it timed out, was used, or its execution is gone: nobody waits for it
+    PARKED = "parked"  # the machine could not be told, however often it was tried
+
+
+@unique
+class Reception(StrEnum):
+    """What came of telling a machine something."""
+
+    TAKEN = "taken"
+    DEAD = "dead"
+    REFUSED = "refused"  # to say the same again would be refused again
+    FAILED = "failed"  # it may be said again
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What came of it, and why, in our own words: never the token, nor what was said."""
+
+    reception: Reception
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenStanding:
+    """How a token stands after that: ended, or with its next moment. ``failures`` counts those in a row."""
+
+    outcome: TokenOutcome | None
+    reason: str | None
+    next_try_at: datetime | None
+    failures: int
+
+
+def retry_now(payment: Payment, now: datetime) -> Advance:
+    """Return a payment whose planned retry is due now, because its machine says so; nothing is said of it."""
+    assert payment.retry_at is not None, "only what was planned is tried again"
+    return Advance(replace(payment, retry_at=now, next_check_at=now))
+
+
+def attempt_awaited(payment: Payment, step: TaskStep) -> int | None:
+    """Return the number of the attempt whose outcome a token that comes now waits for; None where it waits for none.
+
+    A retry waits for the attempt that it brings about; where that is there already, for that one.
+    """
+    if step not in OUTCOME_STEPS:
+        return None
+    ahead = step is TaskStep.RETRY and payment.retry_at is not None
+    return len(payment.attempts) + ahead
+
+
+def attempts_answered(payment: Payment) -> int | None:
+    """Return up to which attempt there is something to tell a machine: every one, once the payment has ended.
+
+    While a retry is planned, those that were declined. None where there is nothing to tell: what is open, in doubt, or
+    waits for its customer or its bank keeps its machine waiting.
+    """
+    if payment.state in FINAL:
+        return EVERY_ATTEMPT
+    return len(payment.attempts) if payment.retry_at is not None else None
+
+
+EVERY_ATTEMPT: Final = 1_000
+"""More than there can be of one payment."""
+
+
+def next_heartbeat(heartbeat_seconds: int | None, now: datetime) -> datetime | None:
+    """Return when a token that is waited with is to give a sign of life; None where its machine wants none."""
+    return None if heartbeat_seconds is None else now + timedelta(seconds=heartbeat_seconds / HEARTBEATS)
+
+
+def after_answer(failures: int, told: Told, now: datetime, *, was_failure: bool) -> TokenStanding:
+    """Return how a token stands after its answer was sent, having failed to be so often before.
+
+    Args:
+        failures: how often in a row it could not be sent.
+        told: what came of this time.
+        now: when that was.
+        was_failure: whether the answer was that the task had failed.
+    """
+    if told.reception is Reception.TAKEN:
+        return TokenStanding(TokenOutcome.FAILED if was_failure else TokenOutcome.SUCCEEDED, None, None, failures)
+    if told.reception is Reception.DEAD:
+        return TokenStanding(TokenOutcome.DEAD, told.reason, None, failures)
+    if told.reception is Reception.REFUSED or failures + 1 >= MOST_TRIES:
+        return TokenStanding(TokenOutcome.PARKED, told.reason, None, failures + 1)
+    return TokenStanding(None, told.reason, now + WAITS[failures], failures + 1)
+
+
+def after_heartbeat(failures: int, heartbeat_seconds: int | None, told: Told, now: datetime) -> TokenStanding:
+    """Return how a token stands after its sign of life: dead, if that is what the machine says, else waiting on."""
+    if told.reception is Reception.DEAD:
+        return TokenStanding(TokenOutcome.DEAD, told.reason, None, failures)
+    return TokenStanding(None, None, next_heartbeat(heartbeat_seconds, now), failures)

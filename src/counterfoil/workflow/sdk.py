@@ -1,0 +1,87 @@
+"""boto3, where it is installed, and what its errors mean to us. Nobody else imports it."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal, overload
+from urllib.parse import urlsplit
+
+from counterfoil.domain.errors import Misconfigured
+
+if TYPE_CHECKING:
+    from types_boto3_sqs import SQSClient
+    from types_boto3_stepfunctions import SFNClient
+
+CONNECT_SECONDS: Final = 3
+"""AWS answers in milliseconds: what has not connected by then does not."""
+
+READ_SECONDS: Final = 5
+"""Beyond what a call may wait by itself, as a long poll does."""
+
+CONNECTIONS: Final = 20
+"""As many as calls are made side by side."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a call failed: the error's code as AWS names it, or None where no answer came; and a sentence of our own."""
+
+    code: str | None
+    sentence: str
+
+
+@overload
+def client(kind: Literal["sqs"], setting: str, *, region: str | None, wait_seconds: int = 0) -> "SQSClient": ...
+@overload
+def client(
+    kind: Literal["stepfunctions"], setting: str, *, region: str | None, wait_seconds: int = 0
+) -> "SFNClient": ...
+def client(kind: str, setting: str, *, region: str | None, wait_seconds: int = 0) -> Any:
+    """Return a client that finds its credentials, and whatever else is not said here, as every program with boto3 does.
+
+    Args:
+        kind: which of AWS's services.
+        setting: whose setting wants it, for the error.
+        region: where it is; None leaves it to boto3's own settings.
+        wait_seconds: how long a call may wait for its answer by itself.
+
+    Raises:
+        Misconfigured: boto3 is not installed, or nobody says which region is meant.
+    """
+    try:
+        import boto3  # noqa: PLC0415 - an extra, for those who use it
+        from botocore.config import Config  # noqa: PLC0415 - the same
+        from botocore.exceptions import NoRegionError  # noqa: PLC0415 - the same
+    except ImportError:
+        raise Misconfigured(setting, "needs boto3, which is not installed: pip install 'counterfoil[aws]'") from None
+    config = Config(
+        connect_timeout=CONNECT_SECONDS,
+        read_timeout=READ_SECONDS + wait_seconds,
+        # Ours are durable; the SDK's own would only make a call longer than its claim.
+        retries={"total_max_attempts": 1, "mode": "standard"},
+        max_pool_connections=CONNECTIONS,
+    )
+    try:
+        return boto3.Session(region_name=region).client(kind, config=config)  # type: ignore[call-overload]  # the overloads above say what each name makes
+    except NoRegionError:
+        raise Misconfigured(setting, "does not say which AWS region is meant: set AWS_DEFAULT_REGION") from None
+
+
+def region_of(queue_url: str) -> str | None:
+    """Return the region that the address of a queue names, if it does: `sqs.<region>.amazonaws.com`."""
+    parts = (urlsplit(queue_url).hostname or "").split(".")
+    return parts[1] if parts[0] == "sqs" and len(parts) > _HOST_PARTS and parts[2] == "amazonaws" else None
+
+
+def failure_of(error: Exception) -> Failure | None:
+    """Return what an error that boto3 raised means; None where it is none of its own."""
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - whoever asks has called boto3
+
+    if isinstance(error, ClientError):
+        code = str(error.response.get("Error", {}).get("Code") or "Unknown")
+        code = code.rpartition("#")[2].rpartition(".")[2]
+        return Failure(code, f"AWS refuses it ({code})")
+    if isinstance(error, BotoCoreError):
+        return Failure(None, f"AWS does not answer ({type(error).__name__})")
+    return None
+
+
+_HOST_PARTS: Final = 3

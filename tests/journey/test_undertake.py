@@ -1,0 +1,200 @@
+"""A machine's steps are taken in: each token once, each step due at once, and what it drives left to it for a while."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from tests.driving import task
+from tests.journey.test_fulfil import adjustments, mailed, standing, work
+from tests.journey.test_retry import kept_at, try_due
+from tests.orders import Shop
+
+from counterfoil.domain.driving import TaskStep
+from counterfoil.domain.payment import Payment
+from counterfoil.domain.schedule import MACHINE_GRACE, TRY_ANEW_AFTER
+from counterfoil.domain.states import AttemptState
+from counterfoil.journey import accept, report, undertake
+from counterfoil.journey.accept import Accepted
+from counterfoil.journey.authorize import Sending
+from counterfoil.messages.task import Task
+from stripe_sandbox.sandbox import Server
+
+DECLINED = "pm_card_chargeDeclined"
+FIRST = "token-1"
+
+
+async def driven(shop: Shop, wished: Any, token: str = FIRST) -> Sending:
+    """Accept an order that a machine waits for; return what is to be sent."""
+    wish = replace(await shop.wish(wished, "test"), task=task(TaskStep.PAYMENT, token))
+    (answer,) = await accept.run(shop.pool, shop.ids, [wish], shop.clock.now())
+    assert isinstance(answer, Accepted), answer
+    assert answer.claim is not None
+    return Sending(wish.payment_id, 1, answer.claim, wish.request, again=False)
+
+
+async def paid(shop: Shop, wished: Any) -> Payment:
+    return await shop.send(await driven(shop, wished))
+
+
+async def take_in(shop: Shop, *tasks: Task) -> None:
+    await undertake.run(shop.pool, shop.ids, tasks, shop.clock.now())
+
+
+async def due(shop: Shop) -> list[tuple[str, str | None, Any]]:
+    """What is to be said to machines now: step, error, body; None where it is that the task is worked on."""
+    claimed = await report.claim_due(shop.pool, "test", shop.clock.now())
+    said = [(one.report if hasattr(one, "report") else one) for one in claimed]
+    return sorted(
+        (one.token.step.value, one.answer.error if one.answer else None, one.answer.body if one.answer else None)
+        for one in said
+    )
+
+
+async def test_a_new_order_and_its_token_are_one_transaction(shop: Shop) -> None:
+    """Nobody can end the payment before its machine waits for it."""
+    sending = await driven(shop, mailed())
+    rows = await shop.pool.fetch(
+        "SELECT xmin::text FROM payments UNION SELECT xmin::text FROM task_tokens UNION SELECT xmin::text"
+        " FROM driven_payments"
+    )
+    assert len(rows) == 1
+    assert await shop.pool.fetchval("SELECT payment_id FROM task_tokens") == sending.payment_id
+
+
+async def test_a_message_that_comes_again_changes_nothing(shop: Shop) -> None:
+    """The token is on record; what is asked for twice by two tokens is asked for twice, of one payment."""
+    payment = await paid(shop, mailed())
+    again = replace(task(TaskStep.PAYMENT), payment_id=payment.id)
+    await take_in(shop, again)
+    assert await shop.pool.fetchval("SELECT count(*) FROM task_tokens") == 1
+    await take_in(shop, replace(task(TaskStep.PAYMENT, "token-2"), payment_id=payment.id))
+    assert await shop.pool.fetchval("SELECT count(*) FROM task_tokens") == 2
+
+
+async def test_the_end_of_a_payment_is_told_to_every_token_that_waits_for_it(shop: Shop) -> None:
+    """The outcome is due with the end itself, as what follows from it is."""
+    sending = await driven(shop, mailed())
+    await take_in(shop, replace(task(TaskStep.PAYMENT, "token-2"), payment_id=sending.payment_id))
+    assert await due(shop) == []
+
+    payment = await shop.send(sending)
+
+    body = {"status": "succeeded", "attempt": 1, "amount": 1999, "currency": "EUR", "order_id": "order-1"}
+    told = ("payment", None, {"payment_id": str(payment.id), **body})
+    assert await due(shop) == [told, told]
+
+
+async def test_a_webhook_before_the_token_is_answered_at_once(shop: Shop) -> None:
+    """A payment that has ended before its machine's token is here has nothing to wait for."""
+    payment = await shop.charge(mailed())
+    await take_in(shop, replace(task(TaskStep.PAYMENT), payment_id=payment.id))
+    ((step, error, body),) = await due(shop)
+    assert (step, error, body["status"]) == ("payment", None, "succeeded")
+
+
+async def test_what_follows_waits_for_its_machine(shop: Shop) -> None:
+    """The worker does none of it for a while, and says nothing to the stock; asked for, each is done at once."""
+    payment = await paid(shop, mailed())
+    assert await work(shop, None) == 0
+    assert await standing(shop, payment) == [("receipt", "waiting", None), ("stock_decrement", "waiting", None)]
+    assert await adjustments(shop, payment) == []
+
+    await take_in(shop, task(TaskStep.INVENTORY, "token-2", payment_id=payment.id))
+    assert await work(shop, None) == 1
+
+    items = [{"sku": "mug", "quantity": 2}, {"sku": "tea", "quantity": 1}]
+    assert await adjustments(shop, payment) == [(3, "DECREMENT", items)]
+    assert await standing(shop, payment) == [("receipt", "waiting", None), ("stock_decrement", "done", None)]
+    said = [one for one in await due(shop) if one[0] == "inventory"]
+    done = {"payment_id": str(payment.id), "step": "inventory", "state": "done", "reason": None}
+    assert said == [("inventory", None, done)]
+
+
+async def test_a_machine_that_asks_for_nothing_loses_what_is_its_own(shop: Shop) -> None:
+    """Once its time is over the worker does what follows, each once, and the stock is asked in the same transaction."""
+    payment = await paid(shop, mailed())
+    shop.clock.advance(MACHINE_GRACE)
+    assert await work(shop, None) == 2
+    assert await standing(shop, payment) == [
+        ("receipt", "skipped", "no SMTP_URL"),
+        ("stock_decrement", "done", None),
+    ]
+    rows = await shop.pool.fetch(
+        "SELECT xmin::text FROM facts WHERE name = 'InventoryAdjustmentRequested'"
+        " UNION SELECT xmin::text FROM effects WHERE kind = 'stock_decrement'"
+    )
+    assert len(rows) == 1
+    await take_in(shop, task(TaskStep.INVENTORY, "token-2", payment_id=payment.id))
+    assert [one[:2] for one in await due(shop) if one[0] == "inventory"] == [("inventory", None)]
+    assert len(await adjustments(shop, payment)) == 1
+
+
+async def test_an_end_without_money_is_one_step(shop: Shop) -> None:
+    """The notice and the stock's release are asked for together, and the machine hears once both are done."""
+    payment = await paid(shop, mailed(method=DECLINED))
+    await take_in(shop, task(TaskStep.NOTIFY, "token-2", payment_id=payment.id))
+    assert [one for one in await due(shop) if one[0] == "notify"] == []
+    assert await work(shop, None) == 2
+    assert [one[:2] for one in await due(shop) if one[0] == "notify"] == [("notify", None)]
+    ((_, direction, _),) = await adjustments(shop, payment)
+    assert direction == "RELEASE"
+
+
+async def test_a_decline_is_told_with_what_a_machine_decides_by(shop: Shop, peer: Server, http: Any) -> None:
+    """One that may be tried again is the machine's to try: it is asked for, and made, before its time."""
+    payment = await paid(shop, await kept_at(peer, http))
+    ((_, error, body),) = await due(shop)
+    assert (error, body["status"], body["retry_allowed"], body["attempt"], body["max_attempts"]) == (
+        "PaymentDeclined",
+        "processing",
+        True,
+        1,
+        3,
+    )
+    assert await try_due(shop) == 0
+
+    await take_in(shop, task(TaskStep.RETRY, "token-2", payment_id=payment.id))
+    assert await try_due(shop) == 1
+    states = await shop.pool.fetch("SELECT state FROM attempts ORDER BY number")
+    assert [AttemptState(one["state"]) for one in states] == [AttemptState.DECLINED, AttemptState.QUEUED]
+
+    await take_in(shop, task(TaskStep.RETRY, "token-2", payment_id=payment.id))  # the same message again
+    assert await try_due(shop) == 0
+    assert [one for one in await due(shop) if one[0] == "retry"] == []
+
+
+async def test_a_retry_that_no_machine_asks_for_is_made_all_the_same(shop: Shop, peer: Server, http: Any) -> None:
+    """Ten minutes after the decline it is due, and five later the worker makes it."""
+    await paid(shop, await kept_at(peer, http))
+    shop.clock.advance(TRY_ANEW_AFTER)
+    assert await try_due(shop) == 0
+    shop.clock.advance(MACHINE_GRACE)
+    assert await try_due(shop) == 1
+
+
+async def test_a_step_of_a_payment_that_is_not_here_is_refused(shop: Shop) -> None:
+    """Its machine is told why, as it is of an order that is refused."""
+    await take_in(shop, task(TaskStep.RECORD, payment_id=shop.ids.new()))
+    problem = {"problem": "not-found", "detail": "no such payment", "field": None}
+    assert await due(shop) == [("record", "PaymentRefused", problem)]
+
+
+async def test_what_is_on_record_is_told_at_once(shop: Shop) -> None:
+    """The step that records has nothing to wait for."""
+    payment = await paid(shop, mailed())
+    await take_in(shop, task(TaskStep.RECORD, "token-2", payment_id=payment.id))
+    ((_, error, body),) = [one for one in await due(shop) if one[0] == "record"]
+    told = (error, body["state"], body["status"], body["amount_captured"], body["event_id"])
+    assert told == (None, "done", "succeeded", 1999, "event-1")
+
+
+@pytest.mark.parametrize("heartbeat", [60, None])
+async def test_a_token_gives_a_sign_of_life(shop: Shop, heartbeat: int | None) -> None:
+    """After a third of the time in which its machine wants one; none, where it wants none."""
+    sending = await driven(shop, mailed(), "token-0")
+    about = replace(task(TaskStep.PAYMENT, "token-2", heartbeat_seconds=heartbeat), payment_id=sending.payment_id)
+    await shop.pool.execute("UPDATE task_tokens SET next_try_at = NULL")
+    await take_in(shop, about)
+    shop.clock.advance(timedelta(seconds=20))
+    assert await due(shop) == ([("payment", None, None)] if heartbeat else [])
