@@ -11,6 +11,7 @@ from counterfoil.domain.order import Order
 from counterfoil.messages.task import Task
 from counterfoil.runtime.secret import Secret
 from counterfoil.workflow.machines import Machines
+from counterfoil.workflow.sdk import Threads
 
 NUMBERS = itertools.count(1)
 HEARTBEAT_SECONDS = 45
@@ -62,4 +63,4 @@ def task(
 
 def machines(aws: Aws) -> Machines:
     """Return the way to this Step Functions."""
-    return Machines(aws.step_functions)
+    return Machines(aws.step_functions, Threads())

@@ -53,6 +53,7 @@ def test_nothing_set_gives_the_defaults() -> None:
         payments_gateway_url=None,
         payments_gateway_token=None,
         smtp_url=None,
+        step_functions_queue_url=None,
         mail_from=None,
         default_payment_method=None,
         fraud_screening=config.FraudScreening.NONE,

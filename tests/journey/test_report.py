@@ -22,6 +22,7 @@ from counterfoil.journey.accept import Accepted
 from counterfoil.journey.authorize import Sending
 from counterfoil.runtime.metrics import REGISTRY
 from counterfoil.workflow.machines import Machines
+from counterfoil.workflow.sdk import Threads
 
 DECLINED = "pm_card_chargeDeclined"
 
@@ -61,7 +62,7 @@ def nowhere() -> Machines:
     client = boto3.Session(aws_access_key_id="a", aws_secret_access_key="b", region_name="eu-central-1").client(
         "stepfunctions", endpoint_url="http://127.0.0.1:9", config=Config(retries={"total_max_attempts": 1})
     )
-    return Machines(client)
+    return Machines(client, Threads())
 
 
 async def test_a_success_wakes_its_machine_and_the_token_is_forgotten(shop: Shop, aws: Aws) -> None:

@@ -92,6 +92,8 @@ def of_entry(entry: Mapping[str, Any], sender: Between = Between.GATEWAY_TO_STRI
     if entry["kind"] == "check":
         score = "" if details["risk_score"] is None else f"  risk {details['risk_score']:g}"
         return Step(at, Between.ON_RECORD, f"{entry['name']}{score}")
+    if entry["kind"] == "task":
+        return Step(at, Between.ON_RECORD, "  ".join(filter(None, [f"step {entry['name']}", details["outcome"]])))
     source = details["cause"].split()[0]
     return Step(at, Between.ON_RECORD, f"{entry['name']} #{entry['sequence']}  cause: {source}")
 

@@ -97,6 +97,7 @@ class Settings:
     payments_gateway_token: Secret | None
     smtp_url: Secret | None
     mail_from: str | None
+    step_functions_queue_url: str | None
     default_payment_method: str | None
     fraud_screening: FraudScreening
     fraud_timeout: timedelta

@@ -181,6 +181,11 @@ SETTINGS: tuple[Setting, ...] = (
         purpose="whom that mail comes from: Shop <orders@shop.example>; needed with SMTP_URL",
     ),
     Setting(
+        name="STEP_FUNCTIONS_QUEUE_URL",
+        parse=values.secure_url,
+        purpose="the SQS queue that workers take tasks of AWS state machines from; unset: no machine drives payments",
+    ),
+    Setting(
         name="DEFAULT_PAYMENT_METHOD",
         parse=values.payment_method,
         purpose="used for orders that name none and whose customer has none (test mode only)",

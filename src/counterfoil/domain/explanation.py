@@ -25,6 +25,26 @@ class Sends:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """A step that a state machine asked for, and how its token ended: None while it lives."""
+
+    step: str
+    execution: str
+    received_at: datetime
+    settled_at: datetime | None
+    outcome: str | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """A state machine that drives the payment, or drove it until it was given back; what it asked for, in order."""
+
+    given_back_at: datetime | None
+    asked: tuple[Asked, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Ahead:
     """Something that happens next; ``at`` is None where it happens when it happens."""
 
@@ -41,7 +61,14 @@ class Explanation:
     ahead: tuple[Ahead, ...]
 
 
-def explain(payment: Payment, sends: Sequence[Sends], now: datetime, *, paused: str | None = None) -> Explanation:
+def explain(
+    payment: Payment,
+    sends: Sequence[Sends],
+    now: datetime,
+    *,
+    paused: str | None = None,
+    machine: Machine | None = None,
+) -> Explanation:
     """Return a payment in words.
 
     Args:
@@ -49,6 +76,7 @@ def explain(payment: Payment, sends: Sequence[Sends], now: datetime, *, paused: 
         sends: of each of its attempts, in order.
         now: the time to explain it at.
         paused: why nothing is sent at the moment, if that is so.
+        machine: what drives the payment, where anything does beside ourselves.
     """
     tried = list(zip(payment.attempts, sends, strict=True))
     ahead = [one for attempt, sent in tried for one in _ahead(payment, attempt, sent, now)]
@@ -59,6 +87,7 @@ def explain(payment: Payment, sends: Sequence[Sends], now: datetime, *, paused: 
             Ahead(None, f"Workers send and ask nothing until a person has acted: {paused}. Then what is due is done.")
         ]
     ahead += _decision_ahead(payment)
+    ahead += _awaited_by(machine)
     return Explanation(
         known=(
             *_wish(payment),
@@ -66,6 +95,7 @@ def explain(payment: Payment, sends: Sequence[Sends], now: datetime, *, paused: 
             *(line for attempt, sent in tried for line in _known(payment, attempt, sent)),
             *_given_back(payment),
             *_afterwards(payment),
+            *_driven(machine),
         ),
         unknown=(*_undecided(payment), *(line for attempt in payment.attempts for line in _unknown(attempt))),
         ahead=tuple(sorted(ahead, key=lambda one: (one.at is not None, one.at or now))) or (_nothing(payment),),
@@ -170,6 +200,33 @@ def _afterwards(payment: Payment) -> Iterator[str]:
             yield "The customer's bank wanted money back, and the dispute is won."
         case DisputeStatus.LOST:
             yield "The customer's bank took money back, and the dispute is lost."
+
+
+def _driven(machine: Machine | None) -> Iterator[str]:
+    if machine is None:
+        return
+    for execution in dict.fromkeys(one.execution for one in machine.asked):
+        yield f"A state machine asked for it: {execution}."
+    if machine.given_back_at is not None:
+        yield f"Since {_time(machine.given_back_at)} no machine waits for it any more, and workers do what is left."
+    for one in machine.asked:
+        if one.outcome is not None and one.settled_at is not None:
+            why = f": {one.reason}" if one.reason is not None else ""
+            yield f"Its step {one.step}, asked for {_time(one.received_at)}, {_ENDED[one.outcome]}{why}."
+
+
+def _awaited_by(machine: Machine | None) -> Iterator[Ahead]:
+    for one in machine.asked if machine is not None else ():
+        if one.outcome is None:
+            yield Ahead(None, f"A state machine waits for step {one.step}, and is told how it ends.")
+
+
+_ENDED: Final = {
+    "succeeded": "was answered with success",
+    "failed": "was answered with a failure",
+    "dead": "has nobody waiting for it any more, and was settled quietly",
+    "parked": "could not be answered",
+}
 
 
 def _unknown(attempt: Attempt) -> Iterator[str]:

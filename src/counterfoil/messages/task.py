@@ -178,13 +178,17 @@ def task_of(raw: bytes) -> Task:
     return Task(task.step, task.token, task.execution, task.heartbeat_seconds, order)
 
 
-def token_in(raw: bytes) -> Secret | None:
-    """Return the token in what is no task, where one can be read all the same."""
+def stray_of(raw: bytes) -> Task | None:
+    """Return a task for what is none, where a token can be read in it all the same, so that its machine can be told."""
     try:
-        token = decode_object(raw).get("task_token")
+        read = decode_object(raw)
     except InvalidRequest:
         return None
-    return Secret(token) if isinstance(token, str) and 0 < len(token) <= MAX_TOKEN_CHARACTERS else None
+    token, execution = read.get("task_token"), read.get("execution")
+    if not isinstance(token, str) or not 0 < len(token) <= MAX_TOKEN_CHARACTERS:
+        return None
+    named = isinstance(execution, str) and len(execution) <= MAX_TOKEN_CHARACTERS
+    return Task(TaskStep.PAYMENT, Secret(token), str(execution) if named else "", None)
 
 
 class _Envelope(BaseModel):

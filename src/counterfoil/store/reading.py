@@ -79,9 +79,10 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line of a payment's timeline. ``kind`` is request, notice, check, fact or fee.
+    """One line of a payment's timeline. ``kind`` is request, notice, check, fact, fee or task.
 
-    Of a fee ``sequence`` is its amount, ``source`` its currency. ``grounds`` is JSON, of a fraud check that told any.
+    Of a fee ``sequence`` is its amount, ``source`` its currency; of a task ``reference`` is the machine's execution and
+    ``source`` how its token ended. ``grounds`` is JSON, of a fraud check that told any, and of a token that ended.
     """
 
     at: datetime

@@ -9,6 +9,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from counterfoil.domain.driving import FOLLOWING_STEPS, TaskStep, TokenStanding
+from counterfoil.domain.explanation import Asked
 from counterfoil.messages.task import Task
 from counterfoil.runtime.ids import Ids
 from counterfoil.runtime.secret import Secret
@@ -48,18 +49,6 @@ class TakenToken:
     refusal: Mapping[str, Any] | None
     failures: int
     claim: Claim
-
-
-@dataclass(frozen=True, slots=True)
-class TokenView:
-    """A token as people see it, which is never by its text."""
-
-    step: str
-    execution: str
-    received_at: datetime
-    settled_at: datetime | None
-    outcome: str | None
-    reason: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,9 +148,9 @@ async def driving(connection: Connection | Pool, payment_id: UUID) -> Driving | 
     return Driving(*record.values()) if record is not None else None
 
 
-async def of_payment(connection: Connection | Pool, payment_id: UUID) -> list[TokenView]:
-    """Return the tokens of a payment in the order they came."""
-    return [TokenView(*record.values()) for record in await connection.fetch(_SQL.tokens_of, payment_id)]
+async def of_payment(connection: Connection | Pool, payment_id: UUID) -> list[Asked]:
+    """Return what machines asked for of a payment in the order it came, without its tokens' text."""
+    return [Asked(*record.values()) for record in await connection.fetch(_SQL.tokens_of, payment_id)]
 
 
 async def waiting(connection: Connection | Pool) -> Waiting:

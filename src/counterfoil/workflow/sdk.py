@@ -1,7 +1,10 @@
 """boto3, where it is installed, and what its errors mean to us. Nobody else imports it."""
 
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal, overload
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, overload
 from urllib.parse import urlsplit
 
 from counterfoil.domain.errors import Misconfigured
@@ -9,6 +12,8 @@ from counterfoil.domain.errors import Misconfigured
 if TYPE_CHECKING:
     from types_boto3_sqs import SQSClient
     from types_boto3_stepfunctions import SFNClient
+
+_Result = TypeVar("_Result")
 
 CONNECT_SECONDS: Final = 3
 """AWS answers in milliseconds: what has not connected by then does not."""
@@ -18,6 +23,21 @@ READ_SECONDS: Final = 5
 
 CONNECTIONS: Final = 20
 """As many as calls are made side by side."""
+
+
+class Threads:
+    """Where calls of boto3 run, for it blocks; apart from those that everything else of the process shares."""
+
+    def __init__(self, most: int = CONNECTIONS) -> None:
+        self._pool = ThreadPoolExecutor(most, thread_name_prefix="aws")
+
+    async def run(self, call: Callable[[], _Result]) -> _Result:
+        """Return what the call returns, or raise what it raises; one whose caller is gone ends by itself."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, call)
+
+    def close(self) -> None:
+        """Begin nothing more."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
 
 
 @dataclass(frozen=True, slots=True)

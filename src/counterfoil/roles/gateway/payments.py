@@ -6,13 +6,13 @@ from uuid import UUID
 from fastapi import Depends, FastAPI, Query, Response
 
 from counterfoil.domain.errors import InvalidRequest, NotFound
-from counterfoil.domain.explanation import Sends, explain
+from counterfoil.domain.explanation import Machine, Sends, explain
 from counterfoil.domain.states import PaymentState
 from counterfoil.messages.field_types import ExternalId
 from counterfoil.roles.gateway import shapes
 from counterfoil.roles.gateway.routing import MOST_PER_PAGE, Gateway, admit, json_answer, payment_id_of
 from counterfoil.roles.pausing import LEFT_AFTER
-from counterfoil.store import pauses, payments, reading, refunds
+from counterfoil.store import pauses, payments, reading, refunds, task_tokens
 from counterfoil.store.pool import Connection, one_moment, unavailable_when_down
 from counterfoil.store.reading import PaymentView, Wanted
 from counterfoil.store.tokens import Scope
@@ -64,12 +64,15 @@ def mount(app: FastAPI, gateway: Gateway) -> None:
         async with unavailable_when_down(), one_moment(gateway.world.pool) as connection:
             held = (await payments.read(connection, [wanted])).get(wanted)
             pause = await pauses.oldest(connection, now - LEFT_AFTER)
+            driving = await task_tokens.driving(connection, wanted)
+            asked = await task_tokens.of_payment(connection, wanted) if driving is not None else []
         if held is None:
             raise NotFound("payment")
         sends = [
             Sends(kept.request.key, kept.first_sent_at, kept.last_sent_at, kept.claim_expires_at) for kept in held.kept
         ]
-        explained = explain(held.payment, sends, now, paused=pause.reason if pause else None)
+        machine = None if driving is None else Machine(driving.given_back_at, tuple(asked))
+        explained = explain(held.payment, sends, now, paused=pause.reason if pause else None, machine=machine)
         return json_answer(shapes.explanation(held.payment, explained))
 
     # As a path, for an order's id may hold slashes, and %2F is one before a router sees it.

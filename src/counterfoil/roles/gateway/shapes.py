@@ -135,6 +135,10 @@ def entry(line: Entry) -> dict[str, Any]:
     if line.kind == "fee":
         fee = {"amount": line.sequence, "currency": line.source, "cause": f"{Source.LOOK_UP.value} {line.reference}"}
         return {"at": line.at, "kind": line.kind, "name": line.name, "details": fee}
+    if line.kind == "task":
+        told = json.loads(line.grounds) if line.grounds is not None else {}
+        task = {"execution": line.reference, "outcome": line.source, **told}
+        return {"at": line.at, "kind": line.kind, "name": line.name, "details": task}
     details = {"request": "idempotency_key", "notice": "event_id", "check": "reference", "fact": "cause"}
     cause = f"{line.source} {line.reference}" if line.kind == "fact" else line.reference
     body: dict[str, Any] = {"at": line.at, "kind": line.kind, "name": line.name, "details": {details[line.kind]: cause}}

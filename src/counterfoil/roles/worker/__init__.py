@@ -21,6 +21,7 @@ from counterfoil.roles.worker.comparisons import Comparisons, LastComparison, Ni
 from counterfoil.roles.worker.effects import Effects, ParkedEffects, post_of
 from counterfoil.roles.worker.late_facts import LateFacts
 from counterfoil.roles.worker.listening import open_ear
+from counterfoil.roles.worker.machines import open_machines
 from counterfoil.roles.worker.missed import Missed
 from counterfoil.roles.worker.orders import Cancellations
 from counterfoil.roles.worker.readings import Measures, Notices, ParkedNotices
@@ -80,14 +81,17 @@ async def run(settings: Settings, shutdown: Shutdown) -> None:
         needs = [database_check(world), restore_check(world, needed=True), bench.pausing.check()]
         url = settings.database_url.reveal()
         async with (
+            open_machines(settings, bench, shutdown) as driven,
             open_ear(settings, bench) as ear,
             listening(url, notices.CHANNEL, world.clock) as bell,
             asyncio.TaskGroup() as tasks,
         ):
             loops = [tasks.create_task(_over_and_over(reading, world, bell, shutdown))]
-            loops += [tasks.create_task(_over_and_over(work, world, Bell(), shutdown)) for work in timed]
+            loops += [
+                tasks.create_task(_over_and_over(work, world, Bell(), shutdown)) for work in (*timed, *driven.works)
+            ]
             await serve(
-                probes.application([*needs, *ear.checks], REGISTRY, shutdown),
+                probes.application([*needs, *ear.checks, *driven.checks], REGISTRY, shutdown),
                 host=settings.listen_address,
                 port=settings.port,
                 body_limit_bytes=BODY_LIMIT_BYTES,

@@ -21,10 +21,10 @@ LINGER_SECONDS: Final = 0.004
 
 
 class _Due(Protocol):
-    """What was claimed: something about one payment."""
+    """What was claimed: something about one payment, which may not be known yet."""
 
     @property
-    def payment_id(self) -> UUID: ...
+    def payment_id(self) -> UUID | None: ...
 
 
 _Claimed = TypeVar("_Claimed", bound=_Due)
@@ -77,7 +77,7 @@ class Bench:
             self._begin(kind, one.payment_id, call(one))
         return len(claimed) >= free
 
-    def _begin(self, kind: str, payment_id: UUID, call: Coroutine[Any, Any, object]) -> None:
+    def _begin(self, kind: str, payment_id: UUID | None, call: Coroutine[Any, Any, object]) -> None:
         """Let a call run by itself: a slow one keeps no other from being recorded, nor from being begun."""
 
         async def run() -> None:

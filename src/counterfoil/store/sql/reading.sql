@@ -46,7 +46,8 @@ SELECT payment_id, number, state, charge_id, decline_reason, decline_code, decli
 SELECT id FROM payments WHERE order_id = $1 ORDER BY owns_order DESC, id DESC LIMIT 1;
 
 -- name: timeline
--- Everything on record about the payment $1, in the order it happened: requests, notices, checks, facts, the fee.
+-- Everything on record about the payment $1, in the order it happened: requests, notices, checks, facts, the fee, and what a
+-- state machine asked for and was told, without its tokens.
 SELECT at, kind, name, sequence, reference, source, grounds FROM (
     SELECT first_sent_at AS at, 'request' AS kind, 'attempt ' || number AS name, number AS sequence,
            idempotency_key AS reference, NULL AS source, NULL::jsonb AS grounds, 0 AS rank
@@ -65,6 +66,11 @@ SELECT at, kind, name, sequence, reference, source, grounds FROM (
     UNION ALL
     SELECT fee_known_at, 'fee', 'fee', fee, fee_reference, fee_currency, NULL, 3 FROM payments
      WHERE id = $1 AND fee_known_at IS NOT NULL
+    UNION ALL
+    SELECT received_at, 'task', step || ' asked for', 1, execution, NULL, NULL, 1 FROM task_tokens WHERE payment_id = $1
+    UNION ALL
+    SELECT settled_at, 'task', step || ' answered', 1, execution, outcome, jsonb_build_object('reason', reason), 4
+      FROM task_tokens WHERE payment_id = $1 AND settled_at IS NOT NULL
 ) AS entries
 ORDER BY at, rank, sequence;
 
