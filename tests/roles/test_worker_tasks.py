@@ -320,9 +320,9 @@ async def test_a_person_sees_which_machine_drives_a_payment(office: Office, http
 async def test_no_log_and_no_view_holds_a_token(office: Office) -> None:
     """Nor does any column of any row, once the token is settled."""
     _, output = await office.ended(given(6))
-    body = {"step": "record", "task_token": "token-to-be-grepped-for", "execution": "arn"}
+    body = {"step": "record", "task_token": "token-to-be-grepped-for", "execution": "of the grep"}
     await asyncio.to_thread(office.send, json.dumps({**body, "payment_id": output["payment_id"]}))
-    settled = "SELECT count(*) FROM task_tokens WHERE step = 'record' AND outcome = 'dead'"
+    settled = "SELECT count(*) FROM task_tokens WHERE execution = 'of the grep' AND outcome = 'dead'"
     await becomes([(1,)], lambda: fetch(office.stage, settled))
     tables = await fetch(
         office.stage,
