@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 RUNNING = "RUNNING"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Aws:
     """A server at work, with machines carried out on the machine's own clock; `log_file` is what it said."""
 
@@ -42,17 +43,17 @@ class Aws:
         """What a process has in its environment so that boto3 finds this server."""
         return local.access(self.port)
 
-    @property
+    @cached_property
     def step_functions(self) -> "SFNClient":
         """A client of Step Functions."""
         return self._session().client("stepfunctions", endpoint_url=self.url)
 
-    @property
+    @cached_property
     def sqs(self) -> "SQSClient":
         """A client of SQS."""
         return self._session().client("sqs", endpoint_url=self.url)
 
-    @property
+    @cached_property
     def iam(self) -> "IAMClient":
         """A client of IAM."""
         return self._session().client("iam", endpoint_url=self.url)
