@@ -33,6 +33,7 @@ from counterfoil.cli import (
     roles,
     settings,
     statuses,
+    step_functions,
     tokens,
     topics,
     tour,
@@ -85,6 +86,7 @@ app.add_typer(customers.customer, name="customer")
 app.add_typer(tokens.token, name="token")
 app.add_typer(topics.topics, name="topics")
 app.add_typer(dead_letters.dlq, name="dlq")
+app.add_typer(step_functions.step_functions, name="step-functions")
 app.command("asyncapi")(asyncapi.asyncapi)
 app.command("config")(settings.config)
 app.command("doctor")(doctor.doctor)
