@@ -50,7 +50,7 @@ def test_deploying_makes_everything_and_says_what_to_set(aws: Aws, run: Run, nam
     about = aws.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
     dead_arn = aws.sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     assert done.stdout.splitlines()[-1] == f"STEP_FUNCTIONS_QUEUE_URL={url}"
-    assert about["VisibilityTimeout"] == "120"
+    assert about["VisibilityTimeout"] == "60"
     assert json.loads(about["RedrivePolicy"]) == {"deadLetterTargetArn": dead_arn, "maxReceiveCount": 8}
     found = aws.step_functions.describe_state_machine(
         stateMachineArn=f"arn:aws:states:eu-central-1:123456789012:stateMachine:{name}"

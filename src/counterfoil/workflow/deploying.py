@@ -103,7 +103,7 @@ def deploy(
         made.append(
             Made("worker's policy", names.worker_policy, _worker_policy(account, names, policy_arn, for_worker))
         )
-    definition = machine.rendered(queue_url, place.partition)
+    definition = machine.rendered(queue_url)
     machine_arn = place.machine(names)
     made.append(Made("machine", names.machine, _machine(account, machine_arn, (definition, role), sleep)))
     return Deployment(machine_arn, queue_url, dead_url, role, for_machine, for_worker, policy_arn, tuple(made))

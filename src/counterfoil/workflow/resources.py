@@ -11,8 +11,8 @@ from typing import Any, Final
 DEFAULT_NAME: Final = "counterfoil"
 """All that is made begins with it, so that two installations may share an account."""
 
-VISIBILITY_SECONDS: Final = 120
-"""How long a worker has for what it took off the queue before another may take it: as long as its claims live."""
+VISIBILITY_SECONDS: Final = 60
+"""How long nobody else is given a message that was taken; our worker says so itself with each one it takes."""
 
 MOST_RECEIVES: Final = 8
 """After so many tries a message is a dead letter; as many as an effect has (`domain.effects.MOST_TRIES`)."""
@@ -103,7 +103,7 @@ def worker_policy(queue_arn: str, dead_letters_arn: str) -> Mapping[str, Any]:
     answering = ["states:SendTaskSuccess", "states:SendTaskFailure", "states:SendTaskHeartbeat"]
     return _policy(
         {"Effect": "Allow", "Action": taking, "Resource": queue_arn},
-        {"Effect": "Allow", "Action": ["sqs:SendMessage", "sqs:GetQueueUrl"], "Resource": dead_letters_arn},
+        {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": dead_letters_arn},
         {"Effect": "Allow", "Action": answering, "Resource": "*"},
     )
 
