@@ -77,5 +77,7 @@ lock: setup-dev  ## renew the lock files (hashes, no registry addresses)
 schemas: setup  ## renew the JSON Schemas of messages from their types
 	@$(BIN)/python -m counterfoil.messages.schemas
 
-diagram: setup  ## draw docs/concepts/states.md from the state machine's tables
+diagram: setup  ## draw the pages of states and of Step Functions, and put the machine into its CloudFormation template
 	@$(BIN)/python -c 'from pathlib import Path; from counterfoil.domain.pictures import states_page; Path("docs/concepts/states.md").write_text(states_page(), "utf-8")'
+	@$(BIN)/python -c 'from pathlib import Path; from counterfoil.workflow.picture import page_with_picture as drawn; page = Path("docs/step-functions.md"); page.write_text(drawn(page.read_text("utf-8")), "utf-8")'
+	@$(BIN)/python -c 'from pathlib import Path; from counterfoil.workflow.template import template_with_machine as filled; file = Path("deploy/step-functions.yaml"); file.write_text(filled(file.read_text("utf-8")), "utf-8")'

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
@@ -36,6 +37,17 @@ def test_a_success_is_followed_by_its_record_the_receipt_and_the_stock(peer: Pee
     assert ended["status"] == "SUCCEEDED"
     effects = {step: done(step) for step in ("record", "receipt", "inventory")}
     assert json.loads(ended["output"]) == {"payment": paid(), "effects": effects}
+
+
+def test_a_success_enters_as_many_states_as_the_page_says(peer: Peer) -> None:
+    """Each is billed."""
+    execution = peer.start(given(timeouts=None))
+    peer.succeed(peer.asked("payment"), paid())
+    peer.see_to_effects()
+    execution.ended()
+
+    page = (Path(__file__).parents[2] / "docs/step-functions.md").read_text("utf-8")
+    assert f"enters {len(execution.entered())}, and each retry" in page
 
 
 def test_no_message_has_more_than_was_agreed_on(peer: Peer) -> None:
