@@ -208,7 +208,7 @@ async def test_what_cannot_be_said_is_said_again_and_parked_in_the_end(shop: Sho
         assert await tell(shop, nowhere()) == 1
         shop.clock.advance(wait)
     assert await tell(shop, nowhere()) == 1
-    reason = "AWS does not answer (EndpointConnectionError)"
+    reason = "AWS was not reached (EndpointConnectionError)"
     assert await tokens(shop) == [("payment", "parked", reason, None)]
     assert len(WAITS) + 1 == MOST_TRIES
     assert REGISTRY.get_sample_value("counterfoil_task_tokens_total", parked) == before + 1

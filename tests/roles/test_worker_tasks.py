@@ -11,6 +11,7 @@ import httpx
 import pytest
 import pytest_asyncio
 from tests.aws import Aws, Execution, Queue
+from tests.relay import relayed
 from tests.stage import Stage, authority, becomes, fetch, ready
 
 from counterfoil.store.tokens import Scope
@@ -249,7 +250,7 @@ async def test_a_worker_that_cannot_reach_sqs_says_so(stage: Stage, aws: Aws) ->
         "STEP_FUNCTIONS_QUEUE_URL": "http://127.0.0.1:9/123456789012/tasks",
     }
     worker = await asyncio.to_thread(lambda: stage.listening("worker", **settings))
-    sentence = "the task queue cannot be used: AWS does not answer (EndpointConnectionError)"
+    sentence = "the task queue cannot be used: AWS was not reached (EndpointConnectionError)"
     await becomes(sentence, lambda: asyncio.to_thread(lambda: str(ready(worker)[1]["checks"]["task queue"])))
     worker.terminate()
     assert await asyncio.to_thread(worker.ended) == 0
@@ -289,6 +290,19 @@ async def test_a_worker_that_is_killed_with_a_task_in_hand_loses_nothing(stage: 
 
     assert (await execution.ends(seconds=50))["status"] == "SUCCEEDED"
     assert await fetch(stage, "SELECT count(*) FROM payments") == [(1,)]
+
+
+async def test_an_outage_of_ours_makes_no_dead_letters(stage: Stage, aws: Aws) -> None:
+    """While the database is silent the message stays in hand, taken off the queue once; then it is worked on."""
+    office = await asyncio.to_thread(made, aws, stage)
+    with relayed(stage.database_url) as wire:
+        worker = await asyncio.to_thread(lambda: stage.start("worker", **office.settings, DATABASE_URL=wire.url))
+        wire.fall_silent()
+        execution = await office.execution(given(1))
+        await becomes(bool, lambda: asyncio.to_thread(lambda: "tasks.put_off" in worker.log()))
+        wire.speak()
+        assert (await execution.ends(seconds=50))["status"] == "SUCCEEDED"
+    assert await asyncio.to_thread(office.dead_letters.is_empty)
 
 
 async def test_a_person_sees_which_machine_drives_a_payment(office: Office, http: httpx.AsyncClient) -> None:

@@ -64,12 +64,12 @@ def client(kind: str, setting: str, *, region: str | None, wait_seconds: int = 0
         wait_seconds: how long a call may wait for its answer by itself.
 
     Raises:
-        Misconfigured: boto3 is not installed, or nobody says which region is meant.
+        Misconfigured: boto3 is not installed, nobody says which region is meant, or what says it is no good.
     """
     try:
         import boto3  # noqa: PLC0415 - an extra, for those who use it
         from botocore.config import Config  # noqa: PLC0415 - the same
-        from botocore.exceptions import NoRegionError  # noqa: PLC0415 - the same
+        from botocore.exceptions import NoRegionError, ProfileNotFound  # noqa: PLC0415 - the same
     except ImportError:
         raise Misconfigured(setting, "needs boto3, which is not installed: pip install 'counterfoil[aws]'") from None
     config = Config(
@@ -83,6 +83,12 @@ def client(kind: str, setting: str, *, region: str | None, wait_seconds: int = 0
         return boto3.Session(region_name=region).client(kind, config=config)  # type: ignore[call-overload]  # the overloads above say what each name makes
     except NoRegionError:
         raise Misconfigured(setting, "does not say which AWS region is meant: set AWS_DEFAULT_REGION") from None
+    except ProfileNotFound:
+        raise Misconfigured("AWS_PROFILE", "is of no profile there is") from None
+    except ValueError as malformed:  # botocore's word for an endpoint that is none
+        if "endpoint" not in str(malformed):
+            raise
+        raise Misconfigured("AWS_ENDPOINT_URL", "is no address of a server") from None
 
 
 def region_of(queue_url: str) -> str | None:
@@ -100,7 +106,7 @@ def failure_of(error: Exception) -> Failure | None:
         code = code.rpartition("#")[2].rpartition(".")[2]
         return Failure(code, f"AWS refuses it ({code})")
     if isinstance(error, BotoCoreError):
-        return Failure(None, f"AWS does not answer ({type(error).__name__})")
+        return Failure(None, f"AWS was not reached ({type(error).__name__})")
     return None
 
 
