@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Protocol
 
+from stripe_sandbox.catalogue import Decline
 from stripe_sandbox.clock import Clock
 from stripe_sandbox.faults import Fault, Script
 from stripe_sandbox.ids import Ids
@@ -96,6 +97,8 @@ class Account:
         self.clock = clock
         self.ids = ids
         self.schedule = schedule
+        self.issuer_says: Decline | None = None
+        """Why whatever is charged now is declined, whichever the card; a fault's doing."""
         self.closed = False
         """Set by a reset: what was still under way for this account is void."""
         self.payment_intents = SearchedRecords(clock, search_lag_seconds)

@@ -16,6 +16,7 @@ from aiohttp import web
 from stripe_sandbox import card_numbers, connection, expansion, form, wire
 from stripe_sandbox.account import API_VERSION, Account, Cause
 from stripe_sandbox.calls import Call, Operation
+from stripe_sandbox.catalogue import DECLINES_BY_CODE, Decline
 from stripe_sandbox.clock import Clock
 from stripe_sandbox.errors import InvalidError, RefusedError
 from stripe_sandbox.faults import EXECUTED, Fault, Plan, Script
@@ -260,7 +261,7 @@ class Api:
         if kept is not None:
             exchange.replayed = True
             exchange.original_id = kept.request_id
-            if fault is not None and fault.kind == "error":  # nothing is executed that could fail
+            if fault is not None and fault.kind in {"error", "decline"}:  # nothing is executed that could fail
                 self._script.give_back(fault)
                 exchange.plan = replace(exchange.plan, fault=None)
             return kept.status, kept.body
@@ -283,6 +284,8 @@ class Api:
     ) -> tuple[int, bytes]:
         """Runs an operation to its end; a refusal or a fault on the way is an answer too, and is kept like one."""
         fault = exchange.plan.fault
+        if fault is not None and fault.kind == "decline":
+            return self._run_declined(DECLINES_BY_CODE[fault.code], operation, call, exchange)
         if fault is None or fault.kind != "error" or fault.status != EXECUTED:
             return self._run(operation, call, exchange)
         if fault.effect == "done":
@@ -297,6 +300,13 @@ class Api:
                 {"method": exchange.method, "path": exchange.path, "raw": raw, "base_url": exchange.base_url},
             )
         return EXECUTED, self._refused(_refusal(fault), exchange)
+
+    def _run_declined(self, why: Decline, operation: Operation, call: Call, exchange: _Exchange) -> tuple[int, bytes]:
+        call.account.issuer_says = why
+        try:
+            return self._run(operation, call, exchange)
+        finally:
+            call.account.issuer_says = None
 
     def _run(self, operation: Operation, call: Call, exchange: _Exchange) -> tuple[int, bytes]:
         try:

@@ -284,9 +284,9 @@ def _ask(account: Account, intent: Object, method: Object, terms: Terms) -> Obje
 
 def _charge(account: Account, intent: Object, method: Object, terms: Terms, *, authenticated: bool) -> Object:
     charge = charges.new(account, intent, method, base_url=terms.base_url, authenticated=authenticated)
-    test_method = payment_methods.behaviour(account, method["id"])
-    if test_method.decline is not None:
-        raise decline(account, intent, method, test_method.decline, terms.cause, charge=charge)
+    why = account.issuer_says or payment_methods.behaviour(account, method["id"]).decline
+    if why is not None:
+        raise decline(account, intent, method, why, terms.cause, charge=charge)
     intent = {**intent, "latest_charge": charge["id"]}
     if intent["capture_method"] == "manual":
         return _hold(account, intent, charges.held(charge), terms.cause)

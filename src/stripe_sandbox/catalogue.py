@@ -121,6 +121,11 @@ DECLINES: Final[Mapping[str, tuple[str, Decline]]] = {
 }
 """What follows `chargeDeclined` in a name, with the card's last four digits."""
 
+DECLINES_BY_CODE: Final[Mapping[str, Decline]] = {
+    why.decline_code or why.code: why for _, why in DECLINES.values() if not why.blocked
+}
+"""What an issuer may say, by Stripe's name for it."""
+
 GENERIC: Final = DECLINES[""][1]
 BLOCKED: Final = DECLINES["Fraudulent"][1]
 

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from itertools import count
 from typing import Any, Final, Literal
 
+from stripe_sandbox.catalogue import DECLINES_BY_CODE
 from stripe_sandbox.ids import Chance
 from stripe_sandbox.matching import Asked, Which, fits
 from stripe_sandbox.told import Reader, UnusableError, choice, flag, number, optional, read, text, whole
@@ -44,6 +45,7 @@ class Fault:
         effect: whether an error's work is done: none, done or later.
         after_seconds: of the sandbox's time, until an effect that comes later.
         reason: of a rate limit.
+        code: of a decline, as Stripe's `decline_code` or `code`.
         should_retry: the header `Stripe-Should-Retry`, where one is sent.
         reset: the connection is reset rather than closed.
         copies: further deliveries of the same event.
@@ -65,6 +67,7 @@ class Fault:
     effect: Literal["none", "done", "later"] = "none"
     after_seconds: float = 1.0
     reason: str = "global-rate"
+    code: str = "generic_decline"
     should_retry: bool | None = None
     reset: bool = False
     copies: int = 1
@@ -110,6 +113,10 @@ REQUEST_KINDS: Final[Mapping[str, Kind]] = {
             "after_seconds": number(0, LONGEST_LATER_SECONDS),
             **_SHOULD_RETRY,
         },
+    ),
+    "decline": Kind(
+        "The issuer says no to what is charged by this request, and is of its old mind with the next.",
+        {"code": choice(*DECLINES_BY_CODE)},
     ),
     "key_in_use": Kind("409, as if a request with the same idempotency key were under way.", _SHOULD_RETRY),
     "rate_limit": Kind(

@@ -107,6 +107,21 @@ async def test_a_500_is_for_execution_only(http: "Http") -> None:
     assert (first.body, 500) == (replayed.body, struck.status)
 
 
+async def test_an_issuer_can_say_no_once(http: "Http") -> None:
+    """A good card is declined as a bad one is; the repeat is the same answer, and another try succeeds."""
+    await _script(http, {"fault": "decline", "code": "insufficient_funds", "path": INTENTS})
+
+    first = await http.pay(key="k")
+    replayed = await http.pay(key="k")
+    second = await http.pay(key="other")
+
+    error = first.body["error"]
+    assert (first.status, error["code"], error["decline_code"]) == (402, "card_declined", "insufficient_funds")
+    assert error["payment_intent"]["status"] == "requires_payment_method"
+    assert (replayed.status, replayed.body["error"]["decline_code"]) == (402, "insufficient_funds")
+    assert (second.status, second.body["status"]) == (200, "succeeded")
+
+
 @pytest.mark.parametrize("status", [502, 503, 504])
 @pytest.mark.parametrize(("effect", "before", "replayed"), [("none", 0, None), ("done", 1, "true")])
 async def test_errors_in_front_of_the_api_hide_its_answer(
@@ -292,6 +307,7 @@ async def test_faults_are_listed_counted_and_cleared(http: "Http") -> None:
         ('{"fault": "reset", "path": ""}', "path is a text"),
         ('{"fault": "reset", "status": 500}', "no field 'status' here"),
         ('{"fault": "error", "status": 418}', "status is one of 401, 403, 500, 502, 503, 504"),
+        ('{"fault": "decline", "code": "moon"}', "code is one of generic_decline, insufficient_funds"),
         ('{"fault": "error", "status": 503, "effect": "later"}', "Only a 500"),
         ('{"fault": "error", "status": 401, "effect": "done"}', "no effect"),
         ('{"fault": "slow", "seconds": -1}', "seconds must be between 0"),

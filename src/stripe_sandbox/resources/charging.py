@@ -64,7 +64,7 @@ def _refusal(account: Account, method: Object) -> Decline | None:
     asked = card.three_d_secure is ThreeDSecure.REQUIRED or (
         card.three_d_secure is ThreeDSecure.REQUIRED_ON_SESSION and method["customer"] is None
     )
-    return AUTHENTICATION_REQUIRED if asked else card.decline
+    return AUTHENTICATION_REQUIRED if asked else account.issuer_says or card.decline
 
 
 def _declined(account: Account, charge: Object, why: Decline, cause: Cause) -> RefusedError:
