@@ -285,7 +285,7 @@ def test_without_boto3_the_commands_say_what_to_install(counterfoil: Command, aw
 
     assert (done.returncode, done.stderr) == (
         78,
-        "counterfoil: boto3 is not installed: pip install 'counterfoil[aws]'\n",
+        "counterfoil: step-functions needs boto3, which is not installed: pip install 'counterfoil[aws]'\n",
     )
     assert counterfoil("step-functions", "deploy", "--help", settings=settings).returncode == 0
 
@@ -295,7 +295,7 @@ def test_without_boto3_the_commands_say_what_to_install(counterfoil: Command, aw
     [
         (
             ("AWS_REGION", "AWS_DEFAULT_REGION"),
-            "AWS_DEFAULT_REGION is missing: which region of AWS is meant",
+            "step-functions does not say which AWS region is meant: set AWS_DEFAULT_REGION",
         ),
         (
             ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),

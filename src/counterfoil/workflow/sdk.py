@@ -1,7 +1,7 @@
 """boto3, where it is installed, and what its errors mean to us. Nobody else imports it."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, overload
@@ -10,10 +10,14 @@ from urllib.parse import urlsplit
 from counterfoil.domain.errors import Misconfigured
 
 if TYPE_CHECKING:
+    from types_boto3_iam import IAMClient
     from types_boto3_sqs import SQSClient
     from types_boto3_stepfunctions import SFNClient
 
 _Result = TypeVar("_Result")
+
+Access = Mapping[str, str]
+"""Settings of AWS by their names in the environment."""
 
 CONNECT_SECONDS: Final = 3
 """AWS answers in milliseconds: what has not connected by then does not."""
@@ -49,12 +53,25 @@ class Failure:
 
 
 @overload
-def client(kind: Literal["sqs"], setting: str, *, region: str | None, wait_seconds: int = 0) -> "SQSClient": ...
+def client(
+    kind: Literal["sqs"], setting: str, *, region: str | None, wait_seconds: int = 0, access: "Access | None" = None
+) -> "SQSClient": ...
 @overload
 def client(
-    kind: Literal["stepfunctions"], setting: str, *, region: str | None, wait_seconds: int = 0
+    kind: Literal["stepfunctions"],
+    setting: str,
+    *,
+    region: str | None,
+    wait_seconds: int = 0,
+    access: "Access | None" = None,
 ) -> "SFNClient": ...
-def client(kind: str, setting: str, *, region: str | None, wait_seconds: int = 0) -> Any:
+@overload
+def client(
+    kind: Literal["iam"], setting: str, *, region: str | None, wait_seconds: int = 0, access: "Access | None" = None
+) -> "IAMClient": ...
+def client(
+    kind: str, setting: str, *, region: str | None, wait_seconds: int = 0, access: "Access | None" = None
+) -> Any:
     """Return a client that finds its credentials, and whatever else is not said here, as every program with boto3 does.
 
     Args:
@@ -62,6 +79,7 @@ def client(kind: str, setting: str, *, region: str | None, wait_seconds: int = 0
         setting: whose setting wants it, for the error.
         region: where it is; None leaves it to boto3's own settings.
         wait_seconds: how long a call may wait for its answer by itself.
+        access: the endpoint and the credentials, for whoever does not have them in its environment.
 
     Raises:
         Misconfigured: boto3 is not installed, nobody says which region is meant, or what says it is no good.
@@ -79,8 +97,10 @@ def client(kind: str, setting: str, *, region: str | None, wait_seconds: int = 0
         retries={"total_max_attempts": 1, "mode": "standard"},
         max_pool_connections=CONNECTIONS,
     )
+    told = {} if access is None else access
     try:
-        return boto3.Session(region_name=region).client(kind, config=config)  # type: ignore[call-overload]  # the overloads above say what each name makes
+        session = boto3.Session(told.get("AWS_ACCESS_KEY_ID"), told.get("AWS_SECRET_ACCESS_KEY"), region_name=region)
+        return session.client(kind, config=config, endpoint_url=told.get("AWS_ENDPOINT_URL"))  # type: ignore[call-overload]  # the overloads above say what each name makes
     except NoRegionError:
         raise Misconfigured(setting, "does not say which AWS region is meant: set AWS_DEFAULT_REGION") from None
     except ProfileNotFound:
