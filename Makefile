@@ -8,7 +8,7 @@ export UV_SYSTEM_CERTS := 1
 UV := env -u VIRTUAL_ENV $(BIN)/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo tour up up-kafka demo-kafka check test storm test-stripe lock diagram schemas sandbox-coverage
+.PHONY: help setup setup-dev demo demo-step-functions tour up up-kafka demo-kafka check test storm test-stripe lock diagram schemas sandbox-coverage
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-16s %s\n' "$$name" "$$text"; done
@@ -37,6 +37,9 @@ setup-dev: $(VENV)/dev.done  ## and what the tests need
 
 demo: setup  ## take five payments on this machine and show each step (no account, no Docker)
 	@$(BIN)/counterfoil demo
+
+demo-step-functions: setup-dev  ## four payments driven by a machine of AWS Step Functions, on this machine
+	@$(BIN)/counterfoil step-functions demo
 
 tour: setup  ## the whole life of money, scene after scene: holds, refunds, disputes, fraud screening …
 	@$(BIN)/counterfoil tour

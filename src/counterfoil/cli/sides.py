@@ -78,6 +78,14 @@ class BothSides:
         """Return a payment as the gateway shows it."""
         return await self._asked(f"/payments/{payment_id}")
 
+    async def payment_of(self, order_id: str) -> Mapping[str, Any] | None:
+        """Return the payment of an order as the gateway shows it, or None where it has none yet."""
+        answer = await self._gateway.get(f"/orders/{order_id}/payment")
+        if answer.is_client_error:
+            return None
+        found: Mapping[str, Any] = answer.raise_for_status().json()
+        return found
+
     async def timeline(self, payment_id: str) -> list[Mapping[str, Any]]:
         """Return the entries of a payment's timeline."""
         entries: list[Mapping[str, Any]] = (await self._asked(f"/payments/{payment_id}/timeline"))["entries"]

@@ -8,7 +8,8 @@ import typer
 
 from counterfoil.cli import terminal
 from counterfoil.cli.cards import TEST_CARDS, payment_method_of
-from counterfoil.cli.exits import CommandFailed, WrongUsage
+from counterfoil.cli.exits import CommandFailed, ExitCode, WrongUsage
+from counterfoil.cli.up import Home, PortBase
 
 if TYPE_CHECKING:
     from counterfoil.workflow.deploying import Deployment
@@ -181,6 +182,22 @@ def destroy(
         typer.echo(f"deleted the {one.what} {one.name}")
     if not gone:
         typer.echo(f"nothing of {names.name} is there")
+
+
+@step_functions.command()
+def demo(*, port_base: PortBase = None, home: Home = "") -> None:
+    """Let a machine drive four payments on this machine, and show its history beside each payment's timeline.
+
+    One succeeds, one is declined, one is declined and tried again, one waits for a bank. Everything that this needs is
+    started, moto in the place of AWS, and stopped again: exit 0 only if the machine, our record and the sandbox agree.
+    """
+    import asyncio
+    from pathlib import Path
+
+    from counterfoil.cli.machine_demo import played
+
+    if asyncio.run(played(Path(home).absolute() if home else None, port_base)):
+        raise typer.Exit(ExitCode.REFUSED)
 
 
 def _names(name: str) -> "Names":

@@ -127,7 +127,7 @@ def history(account: Account, arn: str) -> Iterator[tuple[Step, dict[str, Any]]]
         NotFound: there is no such execution.
     """
     client = account.step_functions
-    state: str | None = None
+    states: dict[int, str | None] = {0: None}  # by an event's id; the next of its branch says which it follows
     try:
         for page in client.get_paginator("get_execution_history").paginate(executionArn=arn):
             for event in page["events"]:
@@ -135,7 +135,8 @@ def history(account: Account, arn: str) -> Iterator[tuple[Step, dict[str, Any]]]
                 details: Mapping[str, Any] = next(
                     (value for key, value in whole.items() if _DETAILS.fullmatch(key)), {}
                 )
-                state = details.get("name", state) if "State" in event["type"] else state
+                state = details.get("name") if "State" in event["type"] else None
+                states[event["id"]] = state = state or states.get(event.get("previousEventId", 0))
                 whole["timestamp"] = _moment(event["timestamp"])
                 yield Step(event["id"], event["timestamp"], event["type"], state, _detail(details)), whole
     except client.exceptions.ExecutionDoesNotExist:
