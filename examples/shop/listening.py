@@ -33,6 +33,7 @@ SETTINGS: Final = {
     "enable.auto.commit": False,  # by the clock it would pass over what has had no effect yet
     "auto.offset.reset": "earliest",  # a new group begins with the first fact that is still there
     "partition.assignment.strategy": "cooperative-sticky",  # who comes or goes does not stop the others
+    "session.timeout.ms": 10_000,  # who is silent for longer is taken for gone, and others have its partitions
     "topic.metadata.refresh.interval.ms": 10_000,  # a topic may be made after the shop was started
     "log.connection.close": False,  # idle connections end: that is no news
 }
@@ -55,7 +56,7 @@ class Listener:
 
     @property
     def is_ready(self) -> bool:
-        """Whether it was given its share of the partitions, which may be none, and still listens."""
+        """Whether it has its share of the partitions, which may be none: it is in touch with the group, and listens."""
         return self._member and self._thread.is_alive()
 
     def start(self) -> None:
@@ -78,7 +79,7 @@ class Listener:
         try:
             consumer = Consumer(self._config)
             try:
-                consumer.subscribe(list(TOPICS), on_assign=self._joined)
+                consumer.subscribe(list(TOPICS), on_assign=self._joined, on_lost=self._left)
                 while not self._stopping.is_set():
                     self._one_batch(consumer)
             finally:
@@ -124,6 +125,10 @@ class Listener:
     def _joined(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._member = True
         _log.info("given %s partitions", len(partitions))
+
+    def _left(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._member = False
+        _log.warning("lost %s partitions: no word from the group for too long", len(partitions))
 
 
 def _record(message: Message) -> Record:

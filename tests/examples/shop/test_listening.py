@@ -137,6 +137,24 @@ async def test_what_cannot_be_heard_now_is_heard_later(scene: Scene) -> None:
     assert (await books(scene.http, scene.url))["orders"]["paid"] == 1
 
 
+async def test_brokers_that_go_and_come_back(scene: Scene) -> None:
+    """Without them it is not ready, once the group has taken it for gone; back, it hears what was missed."""
+    await placed(scene.http, scene.url, "away-1")
+    listener = scene.listen()
+
+    async def state() -> str:
+        return "ready" if listener.is_ready else "away"
+
+    await becomes("ready", state)
+    await scene.kafka.killed()
+    await becomes("away", state, seconds=60)
+    await scene.kafka.again()
+    await scene.kafka.say(*paid("away-1"))
+    await becomes("ready", state, seconds=60)
+    await all_passed(scene.kafka, scene.group)
+    assert (await books(scene.http, scene.url))["orders"]["paid"] == 1
+
+
 async def test_nothing_is_lost_where_processes_die_and_others_take_over(
     database_url: str, http: httpx.AsyncClient, kafka: Kafka, tmp_path: Path
 ) -> None:
