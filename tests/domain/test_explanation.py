@@ -12,11 +12,20 @@ from hypothesis import strategies as st
 from counterfoil.domain.acting import accept, claim, expire, look_at, try_again
 from counterfoil.domain.cancelling import Cancellation, CancelReason, cancel
 from counterfoil.domain.capturing import CANCELED_ON_REQUEST, ask_to_cancel, ask_to_capture
-from counterfoil.domain.explanation import Ahead, Explanation, Sends, explain
+from counterfoil.domain.explanation import Ahead, Asked, Explanation, Machine, Sends, explain
 from counterfoil.domain.hearing import hear
 from counterfoil.domain.money import Money
 from counterfoil.domain.payment import CaptureMethod, Payment
-from counterfoil.domain.schedule import ABSENCE_PROOF, ACTION_LIFE, CLAIM, DOUBT_AFTER, HOLD_LIFE, KEY_LIFE, LATE_EFFECT
+from counterfoil.domain.schedule import (
+    ABSENCE_PROOF,
+    ACTION_LIFE,
+    CLAIM,
+    DOUBT_AFTER,
+    HOLD_LIFE,
+    KEY_LIFE,
+    LATE_EFFECT,
+    MACHINE_GRACE,
+)
 from counterfoil.domain.states import FINAL, AttemptHappening, AttemptState, PaymentState
 from counterfoil.domain.verdict import Action, Cause, Decline, FailureReason, Settling, Source, Verdict
 
@@ -347,3 +356,47 @@ def test_no_sentence_carries_a_secret_or_an_address_of_a_person(story: list[Step
     text = " ".join((*explanation.known, *explanation.unknown, *whats(explanation)))
     assert (SECRET in text, EMAIL in text, "secret" in text) == (False, False, False)
     assert "cus_1" not in text
+
+
+QUIETLY = "has nobody waiting for it any more, and was settled quietly"
+
+
+def asked(step: str, outcome: str | None = None, reason: str | None = None) -> Asked:
+    """A step that a machine asked for, and how its token ended five minutes later, if it did."""
+    ended = NOW + timedelta(minutes=5) if outcome is not None else None
+    return Asked(step, "arn:of-the-execution", NOW, ended, outcome, reason)
+
+
+def test_a_machine_that_waits_is_named_with_what_it_waits_for() -> None:
+    """Once, whatever it asks for; what is answered is known, and what is not is ahead."""
+    sends = [Sends("event-1", NOW, NOW, None)]
+    machine = Machine(None, (asked("payment"), asked("record", "succeeded")))
+    explained = explain(accepted(), sends, NOW, machine=machine)
+    assert explained.known[-2:] == (
+        "A state machine asked for it: arn:of-the-execution.",
+        "Its step record, asked for 2026-03-01 12:00:00 UTC, was answered with success.",
+    )
+    assert Ahead(None, "A state machine waits for step payment, and is told how it ends.") in explained.ahead
+
+
+def test_a_machine_that_has_gone_is_told_of_with_its_tokens() -> None:
+    """Since when workers do what is left, and what became of each token, why included."""
+    sends = [Sends("event-1", NOW, NOW, None)]
+    dead, parked = asked("payment", "dead", "its task has timed out"), asked("record", "parked", "AWS refuses it (No)")
+    explained = explain(accepted(), sends, NOW, machine=Machine(NOW, (dead, parked)))
+    assert explained.known[-3:] == (
+        "Since 2026-03-01 12:00:00 UTC no machine waits for it any more, and workers do what is left.",
+        f"Its step payment, asked for 2026-03-01 12:00:00 UTC, {QUIETLY}: its task has timed out.",
+        "Its step record, asked for 2026-03-01 12:00:00 UTC, could not be answered: AWS refuses it (No).",
+    )
+
+
+@pytest.mark.parametrize("given_back_at", [None, NOW])
+def test_a_retry_is_its_machines_until_its_time_is_over(given_back_at: datetime | None) -> None:
+    """Then it is a worker's, and at once where no machine waits."""
+    planned = replace(accepted(), retry_at=NOW)
+    sends = [Sends("event-1", NOW, NOW, None)]
+    ahead = explain(planned, sends, NOW, machine=Machine(given_back_at, ())).ahead
+    (retry,) = [one for one in ahead if "charged once more" in one.what]
+    assert retry.at == (NOW if given_back_at is not None else NOW + MACHINE_GRACE)
+    assert ("as soon as its machine asks" in retry.what) == (given_back_at is None)

@@ -15,9 +15,10 @@ from tests.journey.test_fulfil import adjustments, mailed, standing, work
 from tests.journey.test_undertake import take_in
 from tests.orders import Shop
 
+from counterfoil.domain.cancelling import Cancellation, CancelReason
 from counterfoil.domain.driving import CLAIM, TaskStep
 from counterfoil.domain.effects import MOST_TRIES, WAITS
-from counterfoil.journey import accept, authorize, report
+from counterfoil.journey import accept, authorize, cancel, report
 from counterfoil.journey.accept import Accepted
 from counterfoil.journey.authorize import Sending
 from counterfoil.runtime.metrics import REGISTRY
@@ -229,6 +230,29 @@ async def test_a_failed_effect_fails_its_step(shop: Shop, aws: Aws) -> None:
     await tell(shop, machines(aws))
     ended = await sleeper.execution.ends()
     assert (ended["error"], json.loads(ended["cause"])["reason"]) == ("EffectParked", "the mail server refuses it")
+
+
+async def test_two_workers_tell_a_machine_once(shop: Shop, aws: Aws) -> None:
+    """They claim at the same moment, and one of them has it."""
+    sleepers = await asyncio.gather(*(begun(aws) for _ in range(4)))
+    for number, sleeper in enumerate(sleepers):
+        await shop.send(await driven(shop, sleeper, mailed(number)))
+    told = await asyncio.gather(*(tell(shop, machines(aws)) for _ in range(3)))
+    assert sum(told) == 4
+    assert [outcome for _, outcome, _, _ in await tokens(shop)] == ["succeeded"] * 4
+    assert [(await one.execution.ends())["status"] for one in sleepers] == ["SUCCEEDED"] * 4
+
+
+async def test_a_cancellation_is_told_as_what_it_is(shop: Shop, aws: Aws) -> None:
+    """An order that nobody wants any more ends without the money; the machine has an end of its own for that."""
+    sleeper = await begun(aws)
+    cancelled = Cancellation("order-1", CancelReason.CUSTOMER_REQUESTED)
+    await cancel.run(shop.pool, shop.ids, cancelled, shop.clock.now())
+    wish = replace(await shop.wish(mailed(), "test"), task=sleeper.asks(TaskStep.PAYMENT))
+    await accept.run(shop.pool, shop.ids, [wish], shop.clock.now())
+    await tell(shop, machines(aws))
+    ended = await sleeper.execution.ends()
+    assert (ended["status"], json.loads(ended["output"])["status"]) == ("SUCCEEDED", "canceled")
 
 
 @pytest.mark.parametrize("token", ["no-such-token", "x" * 1024])

@@ -4,10 +4,11 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import httpx
 import pytest
 from tests.driving import task
 from tests.journey.test_fulfil import adjustments, mailed, standing, work
-from tests.journey.test_retry import kept_at, try_due
+from tests.journey.test_retry import kept_at, send_due, try_due
 from tests.orders import Shop
 
 from counterfoil.domain.driving import TaskStep
@@ -43,8 +44,7 @@ async def take_in(shop: Shop, *tasks: Task) -> None:
 
 async def due(shop: Shop) -> list[tuple[str, str | None, Any]]:
     """What is to be said to machines now: step, error, body; None where it is that the task is worked on."""
-    claimed = await report.claim_due(shop.pool, "test", shop.clock.now())
-    said = [(one.report if hasattr(one, "report") else one) for one in claimed]
+    said = await report.claim_due(shop.pool, "test", shop.clock.now())
     return sorted(
         (one.token.step.value, one.answer.error if one.answer else None, one.answer.body if one.answer else None)
         for one in said
@@ -141,7 +141,9 @@ async def test_an_end_without_money_is_one_step(shop: Shop) -> None:
     assert direction == "RELEASE"
 
 
-async def test_a_decline_is_told_with_what_a_machine_decides_by(shop: Shop, peer: Server, http: Any) -> None:
+async def test_a_decline_is_told_with_what_a_machine_decides_by(
+    shop: Shop, peer: Server, http: httpx.AsyncClient
+) -> None:
     """One that may be tried again is the machine's to try: it is asked for, and made, before its time."""
     payment = await paid(shop, await kept_at(peer, http))
     ((_, error, body),) = await due(shop)
@@ -159,12 +161,30 @@ async def test_a_decline_is_told_with_what_a_machine_decides_by(shop: Shop, peer
     states = await shop.pool.fetch("SELECT state FROM attempts ORDER BY number")
     assert [AttemptState(one["state"]) for one in states] == [AttemptState.DECLINED, AttemptState.QUEUED]
 
-    await take_in(shop, task(TaskStep.RETRY, "token-2", payment_id=payment.id))  # the same message again
-    assert await try_due(shop) == 0
     assert [one for one in await due(shop) if one[0] == "retry"] == []
 
 
-async def test_a_retry_that_no_machine_asks_for_is_made_all_the_same(shop: Shop, peer: Server, http: Any) -> None:
+async def test_a_retry_that_is_delivered_again_later_is_not_another_retry(
+    shop: Shop, peer: Server, http: httpx.AsyncClient
+) -> None:
+    """Its attempt was made, and declined; the next one is asked for by another token, or made when it is due."""
+    payment = await paid(shop, await kept_at(peer, http))
+    asked = task(TaskStep.RETRY, "token-2", payment_id=payment.id)
+    await take_in(shop, asked)
+    assert await try_due(shop) == 1
+    assert (await send_due(shop)).retry_at is not None
+    told = [(one[1], one[2]["attempt"]) for one in await due(shop) if one[0] == "retry"]
+    assert told == [("PaymentDeclined", 2)]
+
+    await take_in(shop, asked)
+
+    assert await try_due(shop) == 0
+    assert await shop.pool.fetchval("SELECT count(*) FROM attempts") == 2
+
+
+async def test_a_retry_that_no_machine_asks_for_is_made_all_the_same(
+    shop: Shop, peer: Server, http: httpx.AsyncClient
+) -> None:
     """Ten minutes after the decline it is due, and five later the worker makes it."""
     await paid(shop, await kept_at(peer, http))
     shop.clock.advance(TRY_ANEW_AFTER)

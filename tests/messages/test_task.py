@@ -130,6 +130,7 @@ def test_a_method_that_nobody_takes_is_refused_to_its_machine() -> None:
         body().replace(b'"step"', b'"task_token": "another", "step"'),
         body(more="fields", input={**ORDER, "amount": 0}),
         body(task_token="t" * 2049),
+        body(execution="a line\nand another"),
     ],
 )
 def test_what_is_no_task_is_refused_as_a_whole(raw: bytes) -> None:

@@ -302,6 +302,8 @@ async def test_an_outage_of_ours_makes_no_dead_letters(stage: Stage, aws: Aws) -
         await becomes(bool, lambda: asyncio.to_thread(lambda: "tasks.put_off" in worker.log()))
         wire.speak()
         assert (await execution.ends(seconds=50))["status"] == "SUCCEEDED"
+        worker.terminate()
+        assert await asyncio.to_thread(worker.ended, 15) == 0
     assert await asyncio.to_thread(office.dead_letters.is_empty)
 
 

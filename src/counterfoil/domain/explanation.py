@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from counterfoil.domain.cancelling import CancelReason
 from counterfoil.domain.money import Money
 from counterfoil.domain.payment import Attempt, DisputeStatus, FraudDecision, Payment
-from counterfoil.domain.schedule import ABSENCE_PROOF, DOUBT_AFTER, KEY_LIFE, TRIES_OF_OURS
+from counterfoil.domain.schedule import ABSENCE_PROOF, DOUBT_AFTER, KEY_LIFE, MACHINE_GRACE, TRIES_OF_OURS
 from counterfoil.domain.states import FINAL, AttemptState, PaymentState
 from counterfoil.domain.verdict import Action, Settling
 
@@ -80,7 +80,7 @@ def explain(
     """
     tried = list(zip(payment.attempts, sends, strict=True))
     ahead = [one for attempt, sent in tried for one in _ahead(payment, attempt, sent, now)]
-    ahead += _trying_anew(payment)
+    ahead += _trying_anew(payment, machine)
     ahead += _giving_back(payment)
     if paused is not None and payment.next_check_at is not None:
         ahead = [
@@ -270,10 +270,15 @@ def _ahead(payment: Payment, attempt: Attempt, sent: Sends, now: datetime) -> It
             yield from _letting_go(payment, due, now)
 
 
-def _trying_anew(payment: Payment) -> Iterator[Ahead]:
-    if payment.retry_at is not None:
-        number = f"attempt {len(payment.attempts) + 1} of at most {TRIES_OF_OURS}"
-        yield Ahead(payment.retry_at, f"The same method is charged once more, without its customer: {number}.")
+def _trying_anew(payment: Payment, machine: Machine | None) -> Iterator[Ahead]:
+    if payment.retry_at is None:
+        return
+    number = f"attempt {len(payment.attempts) + 1} of at most {TRIES_OF_OURS}"
+    what = f"The same method is charged once more, without its customer: {number}."
+    if machine is None or machine.given_back_at is not None:
+        yield Ahead(payment.retry_at, what)
+    else:
+        yield Ahead(payment.retry_at + MACHINE_GRACE, f"{what} Or before that, as soon as its machine asks for it.")
 
 
 def _is_sent_again(payment: Payment, attempt: Attempt, sent: Sends, now: datetime) -> bool:

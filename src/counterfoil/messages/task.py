@@ -25,13 +25,16 @@ from counterfoil.runtime.secret import Secret
 MAX_TOKEN_CHARACTERS: Final = 2048
 """What Step Functions allows ("SendTaskSuccess", taskToken)."""
 
-LONGEST_SECONDS: Final = 31_536_000
-"""A year: no execution of Step Functions lives longer ("Service quotas")."""
+LONGEST_SECONDS: Final = 99_999_999
+"""What a state of Step Functions may wait at most ("Task state fields", TimeoutSeconds)."""
 
 _STRICT: Final = ConfigDict(extra="forbid", frozen=True)
 _INPUT: Final = "input."
 
 _Seconds = Annotated[int, Field(ge=1, le=LONGEST_SECONDS)]
+_Execution = Annotated[
+    str, StringConstraints(min_length=1, max_length=MAX_TOKEN_CHARACTERS, pattern=r"^[^\x00-\x1f\x7f-\x9f]+\z")
+]
 _Token = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TOKEN_CHARACTERS, pattern=r"^[!-~]+\z")]
 
 
@@ -115,7 +118,7 @@ class TaskMessage(BaseModel):
 
     step: Literal["payment", "retry", "record", "receipt", "inventory", "notify"]
     task_token: _Token
-    execution: Annotated[str, StringConstraints(min_length=1, max_length=MAX_TOKEN_CHARACTERS)]
+    execution: _Execution
     timeout_seconds: _Seconds | None = None
     heartbeat_seconds: _Seconds | None = None
     payment_id: UUID | None = None
@@ -187,7 +190,7 @@ def stray_of(raw: bytes) -> Task | None:
     token, execution = read.get("task_token"), read.get("execution")
     if not isinstance(token, str) or not 0 < len(token) <= MAX_TOKEN_CHARACTERS:
         return None
-    named = isinstance(execution, str) and len(execution) <= MAX_TOKEN_CHARACTERS
+    named = isinstance(execution, str) and execution.isprintable() and len(execution) <= MAX_TOKEN_CHARACTERS
     return Task(TaskStep.PAYMENT, Secret(token), str(execution) if named else "", None)
 
 
@@ -198,7 +201,7 @@ class _Envelope(BaseModel):
 
     step: Literal["payment"]
     task_token: _Token
-    execution: Annotated[str, StringConstraints(min_length=1, max_length=MAX_TOKEN_CHARACTERS)]
+    execution: _Execution
     timeout_seconds: _Seconds | None = None
     heartbeat_seconds: _Seconds | None = None
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from counterfoil.domain.driving import TaskStep
 from counterfoil.domain.effects import EffectState
-from counterfoil.domain.errors import CounterfoilError, IdempotencyKeyReused, OrderHasPayment, Refused
+from counterfoil.domain.errors import CounterfoilError, IdempotencyKeyReused, InvalidRequest, OrderHasPayment, Refused
 from counterfoil.domain.payment import Payment
 from counterfoil.domain.schedule import TRIES_OF_OURS
 from counterfoil.domain.states import PaymentState
@@ -39,7 +39,7 @@ class Answer:
 def problem_of(why: CounterfoilError) -> dict[str, Any]:
     """Return an order's refusal in a few fields; never what was sent."""
     body: dict[str, Any] = {
-        "problem": _WORD.sub("-", type(why).__name__).lower(),
+        "problem": "invalid-request" if isinstance(why, InvalidRequest) else named(why),
         "detail": str(why)[:DETAIL_CHARACTERS],
         "field": why.field if isinstance(why, Refused) else None,
     }
@@ -48,6 +48,11 @@ def problem_of(why: CounterfoilError) -> dict[str, Any]:
     if isinstance(why, OrderHasPayment):
         body["payment_id"] = why.payment_id
     return body
+
+
+def named(why: CounterfoilError) -> str:
+    """Return the name of an error, as a dead letter has it for its reason."""
+    return _WORD.sub("-", type(why).__name__).lower()
 
 
 def refused(problem: Mapping[str, Any] | None) -> Answer:

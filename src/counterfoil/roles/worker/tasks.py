@@ -20,7 +20,7 @@ from counterfoil.domain.screening import Screening
 from counterfoil.journey import accept, undertake
 from counterfoil.journey.accept import Accepted, Repeated, Wish
 from counterfoil.messages.task import Task, TaskRefused, stray_of, task_of
-from counterfoil.messages.task_answer import problem_of
+from counterfoil.messages.task_answer import named, problem_of
 from counterfoil.roles.probes import Check
 from counterfoil.roles.wishing import wish_for
 from counterfoil.roles.worker.bench import GATHER_SECONDS, LINGER_SECONDS, Bench
@@ -132,7 +132,7 @@ class Tasks:
             stray = stray_of(raw)
             if stray is not None:
                 await self._refuse(stray, why)
-            await self._queue.put_aside(letter, _reason(why), str(why))
+            await self._queue.put_aside(letter, named(why), str(why))
             _log.warning("tasks.dead_letter", message_id=letter.id, why=str(why))
             return "dead_letter"
         if task.order is None:
@@ -180,7 +180,3 @@ class Tasks:
     async def _delete(self, letters: Sequence[Letter]) -> list[None]:
         await self._queue.delete(letters)
         return [None] * len(letters)
-
-
-def _reason(why: Refused) -> str:
-    return str(problem_of(why)["problem"])
