@@ -176,10 +176,10 @@ def destroy(
             _ask(deploying.waiting(at_aws, names), names)
         gone = deploying.destroy(at_aws, names)
     if as_json:
-        terminal.print_json({"deleted": [{"what": one.what, "name": one.name} for one in gone]})
+        terminal.print_json({"gone": [{"what": one.what, "name": one.name, "done": one.done} for one in gone]})
         return
     for one in gone:
-        typer.echo(f"deleted the {one.what} {one.name}")
+        typer.echo(f"{one.done} the {one.what} {one.name}" + ("; it is still attached" if one.done == "left" else ""))
     if not gone:
         typer.echo(f"nothing of {names.name} is there")
 

@@ -26,12 +26,11 @@ INLINE: Final = "send-tasks"
 """The name of the policy within the machine's role."""
 
 _QUEUE_IS_NOT_THERE: Final = ("QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue")
-_IAM_HAS_NONE: Final = ("NoSuchEntity",)
 
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """One thing at AWS, and what was done about it: made, updated, unchanged or deleted."""
+    """One thing at AWS, and what was done about it: made, updated, unchanged, deleted or left."""
 
     what: str
     name: str
@@ -110,9 +109,9 @@ def deploy(
 
 
 def destroy(account: Account, names: Names) -> tuple[Made, ...]:
-    """Take away whatever of it is there; executions that run are stopped by AWS as their machine goes.
+    """Take away whatever of it is there; AWS ends executions that run at their next state.
 
-    Raises as `deploy` does.
+    A policy that the worker still has is left. Raises as `deploy` does.
     """
     gone: list[Made] = []
     queue_url = queue_named(account, names.queue)
@@ -280,6 +279,8 @@ def _without_policies(account: Account, names: Names, place: Place) -> list[Made
                 iam.delete_policy_version(PolicyArn=arn, VersionId=version["VersionId"])
         iam.delete_policy(PolicyArn=arn)
         gone.append(Made("worker's policy", names.worker_policy, "deleted"))
+    except iam.exceptions.DeleteConflictException:  # whoever gave it to the worker takes it from it
+        gone.append(Made("worker's policy", names.worker_policy, "left"))
     except iam.exceptions.NoSuchEntityException:
         pass
     return gone
