@@ -4,6 +4,7 @@ import asyncio
 import json
 from typing import Any
 
+import httpx
 import pytest
 import pytest_asyncio
 from confluent_kafka import Message
@@ -182,7 +183,9 @@ async def test_a_row_too_large_is_a_dead_letter_and_its_aggregate_goes_on(
     assert publisher.log().count("forward.parked") == 2
 
 
-async def test_a_type_without_a_topic_holds_up_nothing_and_is_seen(stage: Stage, kafka: Kafka, shop: Shop) -> None:
+async def test_a_type_without_a_topic_holds_up_nothing_and_is_seen(
+    stage: Stage, kafka: Kafka, shop: Shop, http: httpx.AsyncClient
+) -> None:
     """It stays as it is; the gauge counts it and the log names it."""
     topic = await kafka.topic_of_own("unmapped")
     await shop.says(("a", "ours to leave"), kind="OrderShipped")
@@ -192,6 +195,12 @@ async def test_a_type_without_a_topic_holds_up_nothing_and_is_seen(stage: Stage,
     assert said(await kafka.heard(topic, lambda found: len(found) >= 1)) == ["a 0"]
     assert await shop.fetch("SELECT event_id FROM outbox WHERE published_at IS NULL") == [(event("ours to leave"),)]
     assert '"type": "OrderShipped"' in publisher.log()
+
+    async def told() -> str:
+        return (await http.get(f"{publisher.url}/metrics")).text
+
+    await becomes(lambda text: 'counterfoil_source_unmapped{source="shop"} 1.0' in text, told)
+    assert 'counterfoil_source_published_total{source="shop"} 1.0' in await told()
 
 
 async def test_a_topic_that_is_not_there_holds_up_what_is_for_it(stage: Stage, kafka: Kafka, shop: Shop) -> None:
@@ -247,6 +256,23 @@ async def test_a_table_that_is_taken_away_is_noticed(stage: Stage, kafka: Kafka,
     await shop.says(("a", "a 0"))
     await sent(shop)
     assert said(await kafka.heard(topic, lambda found: len(found) >= 1)) == ["a 0"]
+
+
+async def test_a_connection_that_is_lost_is_made_anew(stage: Stage, kafka: Kafka, shop: Shop) -> None:
+    """The lead goes with it, and comes back; nothing is left out."""
+    topic = await kafka.topic_of_own("connection-lost")
+    publisher = start(stage, kafka, source(shop, topic))
+    await shop.says(("a", "a 0"))
+    await sent(shop)
+    ours = "application_name LIKE 'counterfoil%' OR application_name LIKE '%listener'"
+    ended = await shop.fetch(
+        f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND ({ours})"  # noqa: S608 - the test's own
+    )
+    assert ended == [(True,), (True,)]
+    await shop.says(("a", "a 1"))
+    await sent(shop, seconds=10)
+    assert first_appearances(await kafka.heard(topic, lambda found: len(set(said(found))) >= 2), "a") == ["a 0", "a 1"]
+    assert publisher.log().count("source.leads") == 2
 
 
 async def test_a_table_in_our_own_database_is_sent_beside_our_facts(stage: Stage, kafka: Kafka) -> None:
