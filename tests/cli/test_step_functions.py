@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.aws import Aws, Queue
+from tests.aws import Aws, Execution, Queue
 
 from counterfoil.workflow import machine, resources
 from counterfoil.workflow.executions import name_of
@@ -166,10 +166,11 @@ def test_what_others_start_runs_as_well(aws: Aws, run: Run) -> None:
     assert shown["status"] == "RUNNING"
 
 
-def test_status_tells_how_an_execution_stands(run: Run) -> None:
+def test_status_tells_how_an_execution_stands(aws: Aws, run: Run) -> None:
     """By its event's id; an end without money has its error and cause."""
-    run("deploy")
+    made = json.loads(run("deploy", "--json").stdout)
     run("start", *order("event-4", "--timeout", "payment=3", "--timeout", "heartbeat=9"))
+    Execution(aws.step_functions, f"{made['machine'].replace('stateMachine', 'execution')}:event-4").ended()
     shown = json.loads(run("status", "event-4", "--json").stdout)
     overview = run("status")
 
@@ -216,8 +217,22 @@ def test_history_tells_why_a_payment_failed(aws: Aws, run: Run) -> None:
     aws.step_functions.send_task_failure(
         taskToken=queue.taken()["task_token"], error="PaymentRefused", cause='{"problem": "amount-refused"}'
     )
+    Execution(aws.step_functions, f"{made['machine'].replace('stateMachine', 'execution')}:event-7").ended()
 
     assert 'PaymentRefused: {"problem": "amount-refused"}' in run("history", "event-7").stdout
+
+
+def test_a_terminal_is_shown_no_orders_of_its_own(aws: Aws, run: Run) -> None:
+    """Whoever answers a token writes its cause: what would clear a screen is shown as what it is."""
+    made = json.loads(run("deploy", "--json").stdout)
+    run("start", *order("event-11"))
+    token = Queue(aws.sqs, made["queue_url"]).taken()["task_token"]
+    aws.step_functions.send_task_failure(taskToken=token, error="PaymentRefused", cause="\x1b[2Jgone")
+    Execution(aws.step_functions, f"{made['machine'].replace('stateMachine', 'execution')}:event-11").ended()
+
+    for shown in (run("history", "event-11").stdout, run("status", "event-11").stdout):
+        assert "\x1b" not in shown
+        assert "\N{REPLACEMENT CHARACTER}[2Jgone" in shown
 
 
 def test_destroying_takes_away_what_was_deployed(aws: Aws, run: Run, name: str) -> None:

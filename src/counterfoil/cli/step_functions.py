@@ -154,7 +154,13 @@ def history(execution: _Execution, *, name: _Name = "counterfoil", as_json: _AsJ
         terminal.print_json([whole for _, whole in events])
         return
     rows = [
-        [str(step.id), step.at.isoformat(timespec="milliseconds"), step.type, step.state or "", step.detail or ""]
+        [
+            str(step.id),
+            step.at.isoformat(timespec="milliseconds"),
+            step.type,
+            step.state or "",
+            _plain(step.detail or ""),
+        ]
         for step, _ in events
     ]
     terminal.print_table(["", "at", "event", "state", "why"], rows)
@@ -270,7 +276,12 @@ def _print_overview(found: Mapping[str, Any]) -> None:
 def _text(value: object) -> str:
     import json
 
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return _plain(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+
+
+def _plain(text: str) -> str:
+    """Return what others have said without what a terminal would obey."""
+    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)
 
 
 def _ask(waiting: Mapping[str, int], names: "Names") -> None:
