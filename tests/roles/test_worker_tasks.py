@@ -300,6 +300,7 @@ async def test_an_outage_of_ours_makes_no_dead_letters(stage: Stage, aws: Aws) -
         wire.fall_silent()
         execution = await office.execution(given(1))
         await becomes(bool, lambda: asyncio.to_thread(lambda: "tasks.put_off" in worker.log()))
+        assert not await asyncio.to_thread(office.queue.is_empty), "a message is deleted when its work is on record"
         wire.speak()
         assert (await execution.ends(seconds=50))["status"] == "SUCCEEDED"
         worker.terminate()
