@@ -266,7 +266,13 @@ def test_timeouts_are_given_one_by_one(peer: Peer) -> None:
         given(event_id=""),
         given(event_id=7),
         given(order_id=None),
+        given() | {"amount": None},
+        given() | {"currency": None},
+        given() | {"timeouts": None},
+        given(amount=True),
+        given(amount=[1999]),
         given(timeouts="3 days"),
+        given(timeouts={"payment_seconds": 31_536_001}),
         given(timeouts={"payment_seconds": "3"}),
         given(timeouts={"retry_seconds": 0}),
         {},
@@ -284,6 +290,17 @@ def test_an_input_without_what_is_needed_ends_before_anything_is_requested(peer:
     assert (ended["status"], ended["error"]) == ("FAILED", "InvalidInput")
     assert all(word in ended["cause"] for word in ("event_id", "order_id", "amount", "currency", "timeouts"))
     assert execution.entered() == ["ValidateInput", "InvalidInput"]
+    assert peer.queue.is_empty()
+
+
+@pytest.mark.parametrize("timeouts", [[], [3]], ids=str)
+def test_timeouts_that_are_a_list_end_before_anything_is_requested(peer: Peer, timeouts: list[int]) -> None:
+    """No choice can tell a list from an object: Step Functions itself fails where they would be merged."""
+    execution = peer.start(given(timeouts=timeouts))
+    ended = execution.ended()
+
+    assert ended["status"] == "FAILED"
+    assert execution.entered()[-1] == "TakeTimeoutsGiven"
     assert peer.queue.is_empty()
 
 
