@@ -112,24 +112,17 @@ async def retry(town: Town, http: httpx.AsyncClient, driver: Driver) -> None:
     key = {"Authorization": f"Bearer {KEY}"}
     stripe = town.stage.sandbox_url
     customer = (await http.post(f"{stripe}/v1/customers", headers=key)).json()["id"]
-
-    async def attached(method: str) -> str:
-        url = f"{stripe}/v1/payment_methods/{method}/attach"
-        return str((await http.post(url, data={"customer": customer}, headers=key)).json()["id"])
-
-    bad, good = await attached("pm_card_chargeCustomerFail"), await attached("pm_card_visa")
-    order = wanted("retry", driver, payment_method=bad, customer_id=customer, off_session=True)
+    attach = f"{stripe}/v1/payment_methods/pm_card_visa/attach"
+    card = (await http.post(attach, data={"customer": customer}, headers=key)).json()["id"]
+    order = wanted("retry", driver, payment_method=card, customer_id=customer, off_session=True)
+    once = {"fault": "decline", "code": "insufficient_funds", "idempotency_key": order["event_id"]}
+    await town.merchant.script(http, "faults", once)
     await driver.place(order)
     payment_id = await town.payment_id(order["event_id"])
-    await becomes("processing", lambda: town.merchant.status(http, payment_id))
     await becomes(bool, lambda: town.is_planned(payment_id))
-    # A card of the sandbox is always declined, or never: another one is the same one's bank in a better mood.
-    # And for whoever has no machine, ten minutes pass.
-    moment = "now()" if driver.name == "plain" else "retry_at"
-    await town.change(
-        f"UPDATE payments SET payment_method = '{good}', retry_at = {moment}, next_check_at = {moment}"  # noqa: S608 - an id of the sandbox's
-        f" WHERE id = '{payment_id}'"
-    )
+    if driver.name == "plain":  # ten minutes pass
+        due = "UPDATE payments SET retry_at = now(), next_check_at = now() WHERE id ="
+        await town.change(f"{due} '{payment_id}'")
     expected = paid("PaymentAttemptFailed", "PaymentRequested", attempts=("declined", "captured"))
     await ends(town, driver, order["event_id"], expected, {"plain": "202", "machine": "SUCCEEDED"})
 
@@ -247,8 +240,10 @@ async def test_in_the_end_nothing_happened_twice(town: Town) -> None:
     assert [(len(town.mail.kept),)] == payments
     assert await town.rows("SELECT count(*) FROM facts WHERE name = 'InventoryAdjustmentRequested'") == payments
     assert len(set(town.mail.kinds())) == len(town.mail.kept)
-    assert await town.rows("SELECT count(*) FROM task_tokens WHERE token IS NOT NULL") == [(0,)]
-    assert await asyncio.to_thread(town.queue.is_empty)
+    await becomes([(0,)], lambda: town.rows("SELECT count(*) FROM task_tokens WHERE token IS NOT NULL"))
+    await becomes(bool, lambda: asyncio.to_thread(town.queue.is_empty))
     dead = "SELECT p.event_id FROM task_tokens AS t JOIN payments AS p ON p.id = t.payment_id WHERE t.outcome = 'dead'"
-    assert {event_id for (event_id,) in await town.rows(dead)} == {"event-timeout-machine"}
+    found = {event_id for (event_id,) in await town.rows(dead)}
+    # A worker that is killed may have told Step Functions, and not us: then its answer was refused the second time.
+    assert found - {"event-killed-machine"} == {"event-timeout-machine"}
     assert NAME in town.machine
