@@ -348,6 +348,7 @@ def test_nothing_of_an_account_is_left_out() -> None:
         "clock",
         "ids",
         "schedule",
+        "issuer_says",  # within one request
         "closed",
         "courier",
         "_script",
