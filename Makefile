@@ -62,8 +62,9 @@ check: setup-dev  ## lint, types, import contracts
 test: check  ## everything that must pass before a change lands
 	@$(BIN)/pytest -n 3 --dist loadfile
 
-storm: setup-dev  ## kill every role and the broker, over and over, while orders flow (some six minutes)
+storm: setup-dev  ## what kills processes over and over: every role and the broker while orders flow, each at its worst moments
 	@$(BIN)/pytest -s -m storm tests/examples/pipeline
+	@$(BIN)/pytest -n 3 --dist loadfile -m storm --ignore tests/examples/pipeline
 
 test-stripe: setup-dev  ## the flows once more, at Stripe itself: needs STRIPE_KEY=sk_test_…
 	@$(BIN)/python -m tests.flows.account

@@ -9,7 +9,7 @@ import pytest_asyncio
 from tests.acceptance.kills.scene import Scene, all_succeeded, events_of, unanswered
 from tests.stage import Running, Stage
 
-pytestmark = pytest.mark.usefixtures("others")
+pytestmark = [pytest.mark.usefixtures("others"), pytest.mark.storm]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")

@@ -97,6 +97,7 @@ async def ordered(scene: Scene, crowd: Crowd, event: str, card: str) -> set[str]
         await asyncio.sleep(0.05)
 
 
+@pytest.mark.storm
 async def test_two_of_everything_under_load_and_kills(alone: Scene) -> None:
     """Whoever is killed, both sides' books are the same, each event has one payment, and nothing is charged twice."""
     print(f"seed {SEED}")  # noqa: T201 - the kills of a run that fails can be had again

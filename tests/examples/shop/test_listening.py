@@ -155,6 +155,7 @@ async def test_brokers_that_go_and_come_back(scene: Scene) -> None:
     assert (await books(scene.http, scene.url))["orders"]["paid"] == 1
 
 
+@pytest.mark.storm
 async def test_nothing_is_lost_where_processes_die_and_others_take_over(
     database_url: str, http: httpx.AsyncClient, kafka: Kafka, tmp_path: Path
 ) -> None:

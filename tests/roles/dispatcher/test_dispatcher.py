@@ -85,6 +85,7 @@ async def charges(stage: Stage, http: httpx.AsyncClient) -> Counter[str]:
         after = {"starting_after": page["data"][-1]["id"]}
 
 
+@pytest.mark.storm
 async def test_killed_while_orders_flow_it_loses_and_doubles_none(
     stage: Stage, kafka: Kafka, http: httpx.AsyncClient, name: str
 ) -> None:
@@ -222,6 +223,7 @@ async def test_each_answer_has_its_end(stage: Stage, kafka: Kafka, peer: Gateway
     assert running.ended() == 0
 
 
+@pytest.mark.storm
 async def test_one_that_was_frozen_comes_back_to_nothing(
     stage: Stage, kafka: Kafka, peer: GatewayPeer, name: str
 ) -> None:
