@@ -110,9 +110,9 @@ def test_an_answer_that_was_not_heard_is_given_again_until_a_person_is_told() ->
 
 
 def test_a_sign_of_life_is_given_three_times_in_the_time_it_is_wanted_in() -> None:
-    """And never where none is wanted; one that is not heard costs nothing but itself."""
+    """And never where none is wanted; one that is not heard costs nothing but itself, and ends a row of failures."""
     assert next_heartbeat(60, NOW) == NOW + timedelta(seconds=20)
     assert next_heartbeat(None, NOW) is None
-    standing = after_heartbeat(0, 60, Told(Reception.FAILED, "silence"), NOW)
+    standing = after_heartbeat(3, 60, Told(Reception.FAILED, "silence"), NOW)
     assert (standing.outcome, standing.next_try_at, standing.failures) == (None, NOW + timedelta(seconds=20), 0)
     assert after_heartbeat(0, 60, Told(Reception.DEAD, "gone"), NOW).outcome is TokenOutcome.DEAD

@@ -7,11 +7,13 @@ from datetime import timedelta
 from typing import Any
 
 import boto3
+import httpx
 import pytest
 from botocore.config import Config
 from tests.aws import Aws
 from tests.driving import Sleeper, machines, task
 from tests.journey.test_fulfil import adjustments, mailed, standing, work
+from tests.journey.test_retry import kept_at, send_due, try_due
 from tests.journey.test_undertake import take_in
 from tests.orders import Shop
 
@@ -24,6 +26,7 @@ from counterfoil.journey.authorize import Sending
 from counterfoil.runtime.metrics import REGISTRY
 from counterfoil.workflow.machines import Machines
 from counterfoil.workflow.sdk import Threads
+from stripe_sandbox.sandbox import Server
 
 DECLINED = "pm_card_chargeDeclined"
 
@@ -216,6 +219,44 @@ async def test_what_cannot_be_said_is_said_again_and_parked_in_the_end(shop: Sho
     assert await given_back(shop)
     await work(shop, None)
     assert len(await adjustments(shop, payment)) == 1
+
+
+@pytest.mark.parametrize("in_hand", [False, True])
+async def test_what_could_not_be_said_and_need_not_be_any_more_waits_as_before(
+    shop: Shop,
+    peer: Server,
+    http: httpx.AsyncClient,
+    in_hand: bool,  # noqa: FBT001 - a row of the table
+) -> None:
+    """The decline was not heard, then the payment was tried again: that one's outcome is told like any other.
+
+    Also where it comes while somebody gives a sign of life for the token.
+    """
+    wish = replace(
+        await shop.wish(await kept_at(peer, http), "test"), task=task(TaskStep.PAYMENT, heartbeat_seconds=None)
+    )
+    (answer,) = await accept.run(shop.pool, shop.ids, [wish], shop.clock.now())
+    assert isinstance(answer, Accepted)
+    assert answer.claim is not None
+    await shop.send(Sending(wish.payment_id, 1, answer.claim, wish.request, again=False))
+    assert await tell(shop, nowhere()) == 1
+    await take_in(shop, task(TaskStep.RETRY, "token-2", payment_id=wish.payment_id, heartbeat_seconds=None))
+    assert await try_due(shop) == 1
+    shop.clock.advance(WAITS[0])
+    (due,) = await report.claim_due(shop.pool, "worker", shop.clock.now())
+    assert due.answer is None
+    heard = await report.call(nowhere(), due)
+    if in_hand:
+        await send_due(shop)
+    await report.record(shop.pool, [heard], shop.clock.now())
+    if not in_hand:
+        await send_due(shop)
+
+    said = await report.claim_due(shop.pool, "worker", shop.clock.now())
+    assert sorted((one.token.step, one.answer.body["attempt"]) for one in said if one.answer) == [
+        ("payment", 2),
+        ("retry", 2),
+    ]
 
 
 async def test_a_failed_effect_fails_its_step(shop: Shop, aws: Aws) -> None:

@@ -139,7 +139,11 @@ def after_answer(failures: int, told: Told, now: datetime, *, was_failure: bool)
 
 
 def after_heartbeat(failures: int, heartbeat_seconds: int | None, told: Told, now: datetime) -> TokenStanding:
-    """Return how a token stands after its sign of life: dead, if that is what the machine says, else waiting on."""
+    """Return how a token stands after its sign of life: dead, if that is what the machine says, else waiting on.
+
+    An answer that could not be sent before is none any more, or there would have been no sign of life: the next one
+    counts its own failures.
+    """
     if told.reception is Reception.DEAD:
         return TokenStanding(TokenOutcome.DEAD, told.reason, None, failures)
-    return TokenStanding(None, None, next_heartbeat(heartbeat_seconds, now), failures)
+    return TokenStanding(None, None, next_heartbeat(heartbeat_seconds, now), 0)

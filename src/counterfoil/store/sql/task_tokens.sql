@@ -32,7 +32,7 @@ SELECT token_hash FROM task_tokens WHERE token_hash = ANY($1::bytea[]);
 UPDATE task_tokens AS t SET next_try_at = $4::timestamptz, woken = true
   FROM payments AS p
  WHERE t.payment_id = ANY($1::uuid[]) AND p.id = t.payment_id AND p.state IN ('succeeded', 'failed', 'canceled')
-   AND t.settled_at IS NULL AND t.step = ANY($2::text[]) AND t.failures = 0
+   AND t.settled_at IS NULL AND t.step = ANY($2::text[]) AND (t.failures = 0 OR t.claimed_by IS NOT NULL)
    AND NOT EXISTS (
        SELECT FROM effects AS e JOIN unnest($2::text[], $3::text[]) AS f(step, kind) ON f.kind = e.kind
         WHERE e.payment_id = t.payment_id AND f.step = t.step AND e.state = 'waiting');
