@@ -190,6 +190,22 @@ async def test_a_message_that_comes_twice_charges_nobody_twice(office: Office) -
     assert await asyncio.to_thread(office.dead_letters.is_empty)
 
 
+async def test_a_message_that_was_refused_and_comes_again_charges_nobody(office: Office) -> None:
+    """Its machine was told that there is no payment. That its order is free by now makes none of it."""
+    await office.ended(given(8))
+    body = {"step": "payment", "task_token": "refused-8", "execution": "arn", "input": given(88, order_id="order-8")}
+    refused = "SELECT count(*) FROM task_tokens WHERE refusal->>'problem' = 'order-has-payment' AND execution = 'arn'"
+    await asyncio.to_thread(office.send, json.dumps(body))
+    await becomes([(1,)], lambda: fetch(office.stage, refused))
+    await becomes(bool, lambda: asyncio.to_thread(office.queue.is_empty))
+    await fetch(office.stage, "UPDATE payments SET owns_order = false WHERE event_id = 'event-8' RETURNING id")
+
+    await asyncio.to_thread(office.send, json.dumps(body))
+
+    await becomes(bool, lambda: asyncio.to_thread(office.queue.is_empty))
+    assert await fetch(office.stage, "SELECT count(*) FROM payments WHERE event_id = 'event-88'") == [(0,)]
+
+
 @pytest.mark.parametrize(
     ("body", "kept", "error"),
     [

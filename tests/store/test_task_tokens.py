@@ -20,7 +20,7 @@ from counterfoil.domain.verdict import Cause, Source, Verdict
 from counterfoil.runtime.ids import Ids
 from counterfoil.store import payments, task_tokens
 from counterfoil.store.payment_rows import Arrival, Claim
-from counterfoil.store.pool import Pool
+from counterfoil.store.pool import Contended, Pool
 from counterfoil.store.task_tokens import Arriving, TakenToken
 
 LATER = timedelta(seconds=30)
@@ -160,6 +160,17 @@ async def test_a_payment_and_its_machines_token_come_together(pool: Pool, ids: I
     assert [tuple(row.values()) for row in rows] == [(payment.id, 1, clock.now() + timedelta(seconds=10))]
     waiting = await task_tokens.waiting(pool)
     assert (waiting.alive, waiting.parked, waiting.oldest) == (1, 0, clock.now())
+
+
+async def test_a_token_that_was_decided_on_meanwhile_makes_no_payment(pool: Pool, ids: Ids, clock: Clock) -> None:
+    """Another worker had the same message and refused it: it is told so, and charged by nobody."""
+    asked = task(TaskStep.PAYMENT, "token-1")
+    refused = Arriving(asked, None, None, clock.now(), {"problem": "order-has-payment"})
+    async with pool.acquire() as connection:
+        await task_tokens.take_in(connection, [refused], ids, clock.now())
+    with pytest.raises(Contended):
+        await a_payment(pool, ids, clock, task=asked)
+    assert await pool.fetchval("SELECT count(*) FROM payments") == 0
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,16 @@ async def refuse(pool: Pool, ids: Ids, task: Task, problem: Mapping[str, Any], n
         await task_tokens.take_in(connection, [Arriving(task, None, None, now, problem)], ids, now)
 
 
+async def is_known(pool: Pool, task: Task) -> bool:
+    """Return whether a task is on record already, however it was decided: its message has come again.
+
+    Raises:
+        Unavailable: the store does not answer.
+    """
+    async with unavailable_when_down():
+        return bool(await task_tokens.known(pool, [task.token]))
+
+
 async def _take_in(pool: Pool, ids: Ids, tasks: Sequence[Task], now: datetime) -> None:
     async with pool.acquire() as connection, connection.transaction():
         held = await payments.lock(connection, {one.payment_id for one in tasks if one.payment_id is not None})

@@ -28,7 +28,7 @@ from counterfoil.store.payment_rows import (
     held,
     payment_row,
 )
-from counterfoil.store.pool import Connection, Row
+from counterfoil.store.pool import Connection, Contended, Row
 from counterfoil.store.task_tokens import Arriving
 
 _SQL: Final = queries.load("payments")
@@ -89,6 +89,10 @@ async def insert(connection: Connection, arrivals: Sequence[Arrival], ids: Ids) 
 
     Left out is whose event is known already, and whose order has a live payment. What a machine waits for is put on
     record in the same transaction: nobody may see such a payment, or end it, before it is its machine's.
+
+    Raises:
+        Contended: a token was taken in by somebody else in this moment, who may have refused its order; nothing is
+            inserted.
     """
     waited_for = [arrival for arrival in arrivals if arrival.task is not None]
     if not waited_for:
@@ -101,7 +105,8 @@ async def insert(connection: Connection, arrivals: Sequence[Arrival], ids: Ids) 
             for one in waited_for
             if one.id in new and one.task is not None
         ]
-        await task_tokens.take_in(connection, arriving, ids, now)
+        if await task_tokens.take_in(connection, arriving, ids, now) < len(arriving):
+            raise Contended("database")
     return new
 
 

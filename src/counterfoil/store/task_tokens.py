@@ -68,8 +68,11 @@ class Waiting:
     oldest: datetime | None
 
 
-async def take_in(connection: Connection, arriving: Sequence[Arriving], ids: Ids, now: datetime) -> None:
-    """Put tokens on record, and their payments as driven; those that are there already are left as they are."""
+async def take_in(connection: Connection, arriving: Sequence[Arriving], ids: Ids, now: datetime) -> int:
+    """Put tokens on record, and their payments as driven; those that are there already are left as they are.
+
+    Returns how many were not there.
+    """
     rows = [
         (
             ids.new(),
@@ -85,7 +88,7 @@ async def take_in(connection: Connection, arriving: Sequence[Arriving], ids: Ids
         )
         for one in arriving
     ]
-    await connection.fetch(_SQL.take_in, now, *columns(rows, 10))
+    return len(await connection.fetch(_SQL.take_in, now, *columns(rows, 10)))
 
 
 async def known(connection: Connection | Pool, tokens: Iterable[Secret]) -> set[bytes]:

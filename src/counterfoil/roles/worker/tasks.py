@@ -138,6 +138,8 @@ class Tasks:
         if task.order is None:
             await self._taking.submit(task)
             return "taken"
+        if await undertake.is_known(self._world.pool, task):
+            return "taken"  # what was refused then is not charged now
         try:
             await self._pay(task, task.order)
         except RateLimited as why:
