@@ -16,6 +16,7 @@ from counterfoil.domain.driving import (
     Told,
     after_answer,
     after_heartbeat,
+    asks_for_another,
     attempt_awaited,
     attempts_answered,
     next_heartbeat,
@@ -57,6 +58,15 @@ def test_a_retry_waits_for_the_attempt_that_it_brings_about() -> None:
     assert attempt_awaited(payment, TaskStep.RETRY) == 2
     tried = try_once_more(payment, NOW).payment
     assert (attempts_answered(tried), attempt_awaited(tried, TaskStep.RETRY)) == (None, 2)
+
+
+def test_a_retry_waits_for_what_comes_after_the_decline_that_it_names() -> None:
+    """Whatever was tried since; and a decline that is not on record (a restored database) is taken for the last."""
+    twice = replace(waiting(), attempts=waiting().attempts * 2)
+    assert [attempt_awaited(twice, TaskStep.RETRY, number) for number in (1, 2, 3)] == [2, 3, 3]
+    assert [asks_for_another(twice, number) for number in (None, 1, 2, 3)] == [True, False, True, True]
+    tried = replace(twice, retry_at=None)
+    assert [attempt_awaited(tried, TaskStep.RETRY, number) for number in (None, 1, 2, 3)] == [2, 2, 2, 2]
 
 
 def test_a_retry_is_due_when_its_machine_says_so() -> None:

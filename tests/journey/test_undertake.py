@@ -182,6 +182,38 @@ async def test_a_retry_that_is_delivered_again_later_is_not_another_retry(
     assert await shop.pool.fetchval("SELECT count(*) FROM attempts") == 2
 
 
+async def test_a_retry_of_what_was_tried_again_already_is_no_further_one(
+    shop: Shop, peer: Server, http: httpx.AsyncClient
+) -> None:
+    """A worker had made it, or another token: the machine hears its decline, and waits again before the next."""
+    payment = await paid(shop, await kept_at(peer, http))
+    await take_in(shop, replace(task(TaskStep.RETRY, "token-2", payment_id=payment.id), declined=1))
+    assert await try_due(shop) == 1
+    assert (await send_due(shop)).retry_at is not None
+
+    await take_in(shop, replace(task(TaskStep.RETRY, "token-3", payment_id=payment.id), declined=1))
+
+    assert await try_due(shop) == 0
+    told = [(one[1], one[2]["attempt"], one[2]["retry_allowed"]) for one in await due(shop) if one[0] == "retry"]
+    assert told == [("PaymentDeclined", 2, True)] * 2
+    await take_in(shop, replace(task(TaskStep.RETRY, "token-4", payment_id=payment.id), declined=2))
+    assert await try_due(shop) == 1
+
+
+async def test_a_retry_that_was_declined_unheard_has_asked_for_no_further_one(
+    shop: Shop, peer: Server, http: httpx.AsyncClient
+) -> None:
+    """Its token lives while its answer cannot be sent; the next retry is the machine's all the same, for a while."""
+    payment = await paid(shop, await kept_at(peer, http))
+    await take_in(shop, replace(task(TaskStep.RETRY, "token-2", payment_id=payment.id), declined=1))
+    assert await try_due(shop) == 1
+    await send_due(shop)
+    shop.clock.advance(TRY_ANEW_AFTER)
+    assert await try_due(shop) == 0
+    shop.clock.advance(MACHINE_GRACE)
+    assert await try_due(shop) == 1
+
+
 async def test_a_retry_that_no_machine_asks_for_is_made_all_the_same(
     shop: Shop, peer: Server, http: httpx.AsyncClient
 ) -> None:

@@ -71,6 +71,15 @@ def test_a_step_behind_the_payment_names_it(step: str) -> None:
     assert (task.step.value, str(task.payment_id), task.order) == (step, ID, None)
 
 
+def test_a_retry_says_upon_which_decline_it_follows() -> None:
+    """A machine that was deployed before it did so says nothing of it; no other step has one."""
+    retry = {"step": "retry", "payment_id": ID, "input": None}
+    assert [task_of(body(**retry, attempt=attempt)).declined for attempt in (2, None)] == [2, None]
+    for changes in ({**retry, "attempt": 0}, {**retry, "step": "record", "attempt": 1}):
+        with pytest.raises(InvalidRequest, match="attempt"):
+            task_of(body(**changes))
+
+
 @pytest.mark.parametrize(
     ("changes", "field"),
     [

@@ -89,15 +89,31 @@ def retry_now(payment: Payment, now: datetime) -> Advance:
     return Advance(replace(payment, retry_at=now, next_check_at=now))
 
 
-def attempt_awaited(payment: Payment, step: TaskStep) -> int | None:
+def asks_for_another(payment: Payment, declined: int | None) -> bool:
+    """Return whether a retry that comes now is to bring about the one that is planned.
+
+    Not where it follows upon an earlier decline than the last: then what it asks for was made already, by a worker or
+    for another token, and the next one has its own time.
+
+    Args:
+        payment: as it stands.
+        declined: the attempt whose decline the machine heard of; None where it does not say.
+    """
+    return payment.retry_at is not None and (declined is None or declined >= len(payment.attempts))
+
+
+def attempt_awaited(payment: Payment, step: TaskStep, declined: int | None = None) -> int | None:
     """Return the number of the attempt whose outcome a token that comes now waits for; None where it waits for none.
 
-    A retry waits for the attempt that it brings about; where that is there already, for that one.
+    A retry waits for the attempt that it brings about; where that is there already, for that one. ``declined`` is the
+    attempt whose decline the machine heard of, where it says so.
     """
     if step not in OUTCOME_STEPS:
         return None
-    ahead = step is TaskStep.RETRY and payment.retry_at is not None
-    return len(payment.attempts) + ahead
+    tried = len(payment.attempts)
+    if step is not TaskStep.RETRY or asks_for_another(payment, declined):
+        return tried + (step is TaskStep.RETRY)
+    return tried if declined is None else min(tried, declined + 1)
 
 
 def attempts_answered(payment: Payment) -> int | None:

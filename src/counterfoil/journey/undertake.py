@@ -13,6 +13,7 @@ from uuid import UUID
 from counterfoil.domain.driving import (
     FOLLOWING_STEPS,
     TaskStep,
+    asks_for_another,
     attempt_awaited,
     attempts_answered,
     next_heartbeat,
@@ -78,7 +79,7 @@ async def _take_in(pool: Pool, ids: Ids, tasks: Sequence[Task], now: datetime) -
 def _arriving(task: Task, payment: Payment | None, now: datetime) -> Arriving:
     if payment is None:
         return Arriving(task, None, None, now, _NO_PAYMENT)
-    attempt, answered = attempt_awaited(payment, task.step), attempts_answered(payment)
+    attempt, answered = attempt_awaited(payment, task.step, task.declined), attempts_answered(payment)
     ended = attempt is not None and answered is not None and attempt <= answered
     at_once = ended or task.step is TaskStep.RECORD
     return Arriving(task, payment.id, attempt, now if at_once else next_heartbeat(task.heartbeat_seconds, now))
@@ -88,11 +89,12 @@ async def _call_for(
     connection: Connection, ids: Ids, tasks: Sequence[Task], found: Mapping[UUID, Payment], now: datetime
 ) -> None:
     """Let what new tasks ask for be due: the retry that is planned, the effects that wait for their machine."""
-    steps = [(task.payment_id, task.step) for task in tasks if task.payment_id is not None]
-    wanted = [(payment_id, step) for payment_id, step in steps if payment_id in found]
-    retried = sorted({payment_id for payment_id, step in wanted if step is TaskStep.RETRY})
-    planned = [found[payment_id] for payment_id in retried if found[payment_id].retry_at is not None]
+    named = [(task.payment_id, task) for task in tasks if task.payment_id is not None]
+    wanted = [(found[payment_id], task) for payment_id, task in named if payment_id in found]
+    retries = [(payment, task.declined) for payment, task in wanted if task.step is TaskStep.RETRY]
+    asked = {payment.id: payment for payment, declined in retries if asks_for_another(payment, declined)}
+    planned = [asked[payment_id] for payment_id in sorted(asked)]
     await payments.write(connection, [retry_now(payment, now) for payment in planned], ids, now)
-    called = [(payment_id, kind) for payment_id, step in wanted for kind in FOLLOWING_STEPS.get(step, ())]
+    called = [(payment.id, kind) for payment, task in wanted for kind in FOLLOWING_STEPS.get(task.step, ())]
     if called:
         await effects.call_for(connection, called, now)

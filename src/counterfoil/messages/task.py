@@ -17,6 +17,7 @@ from counterfoil.domain.errors import (
 )
 from counterfoil.domain.money import LARGEST_AMOUNT
 from counterfoil.domain.order import Order
+from counterfoil.domain.schedule import MOST_NUMBERED
 from counterfoil.messages.decoding import decode, decode_object
 from counterfoil.messages.field_types import ExternalId, Metadata, WebAddress
 from counterfoil.messages.order_placed import OrderPlaced, PlacedItem, PlacedMandate
@@ -122,6 +123,7 @@ class TaskMessage(BaseModel):
     timeout_seconds: _Seconds | None = None
     heartbeat_seconds: _Seconds | None = None
     payment_id: UUID | None = None
+    attempt: Annotated[int, Field(ge=1, le=MOST_NUMBERED)] | None = None
     input: MachineInput | None = None
 
     @model_validator(mode="after")
@@ -130,12 +132,17 @@ class TaskMessage(BaseModel):
             raise ValueError("of step payment must have an input, and no payment_id")
         if self.step != "payment" and (self.payment_id is None or self.input is not None):
             raise ValueError("of a step behind payment must have a payment_id, and no input")
+        if self.step != "retry" and self.attempt is not None:
+            raise ValueError("of any step but retry must have no attempt")
         return self
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A step that a machine asks for: ``order`` is what step payment wants paid, ``payment_id`` what others mean."""
+    """A step that a machine asks for: ``order`` is what step payment wants paid, ``payment_id`` what others mean.
+
+    ``declined`` is the attempt upon whose decline a retry follows, where its machine says it.
+    """
 
     step: TaskStep
     token: Secret
@@ -143,6 +150,7 @@ class Task:
     heartbeat_seconds: int | None
     order: Order | None = field(default=None, repr=False)
     payment_id: UUID | None = None
+    declined: int | None = None
 
 
 class TaskRefused(CounterfoilError):
@@ -171,6 +179,7 @@ def task_of(raw: bytes) -> Task:
         message.execution,
         message.heartbeat_seconds,
         payment_id=message.payment_id,
+        declined=message.attempt,
     )
     if message.input is None:
         return task

@@ -2,8 +2,8 @@
 
 -- name: take_due
 -- Take up to $2 payments whose retry is due at $1; nobody else takes them before $3. None while the credential $4 is
--- paused, or a restored database catches up. What a machine drives is its own to try again, unless it has asked for that, or
--- was due at $5 already.
+-- paused, or a restored database catches up. What a machine drives is its own to try again, unless it has asked for that, rather
+-- than for what was declined since, or was due at $5 already.
 -- Locks each; rows another process holds are skipped.
 WITH due AS (
     SELECT id FROM payments AS p
@@ -13,7 +13,8 @@ WITH due AS (
        AND (retry_at <= $5::timestamptz
             OR NOT EXISTS (SELECT FROM driven_payments AS d WHERE d.payment_id = p.id AND d.given_back_at IS NULL)
             OR EXISTS (SELECT FROM task_tokens AS t
-                        WHERE t.payment_id = p.id AND t.step = 'retry' AND t.settled_at IS NULL))
+                        WHERE t.payment_id = p.id AND t.step = 'retry' AND t.settled_at IS NULL
+                          AND t.attempt > (SELECT count(*) FROM attempts AS a WHERE a.payment_id = p.id)))
      ORDER BY next_check_at LIMIT $2::int FOR UPDATE OF p SKIP LOCKED
 )
 UPDATE payments AS p SET next_check_at = $3::timestamptz FROM due WHERE p.id = due.id RETURNING p.id;
