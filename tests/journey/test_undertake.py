@@ -1,5 +1,6 @@
 """A machine's steps are taken in: each token once, each step due at once, and what it drives left to it for a while."""
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -12,13 +13,16 @@ from tests.journey.test_retry import kept_at, send_due, try_due
 from tests.orders import Shop
 
 from counterfoil.domain.driving import TaskStep
+from counterfoil.domain.effects import EffectKind
 from counterfoil.domain.payment import Payment
 from counterfoil.domain.schedule import MACHINE_GRACE, TRY_ANEW_AFTER
 from counterfoil.domain.states import AttemptState
-from counterfoil.journey import accept, report, undertake
+from counterfoil.journey import accept, fulfil, report, undertake
 from counterfoil.journey.accept import Accepted
 from counterfoil.journey.authorize import Sending
 from counterfoil.messages.task import Task
+from counterfoil.store import payments, task_tokens
+from counterfoil.store.task_tokens import Arriving
 from stripe_sandbox.sandbox import Server
 
 DECLINED = "pm_card_chargeDeclined"
@@ -128,6 +132,24 @@ async def test_a_machine_that_asks_for_nothing_loses_what_is_its_own(shop: Shop)
     await take_in(shop, task(TaskStep.INVENTORY, "token-2", payment_id=payment.id))
     assert [one[:2] for one in await due(shop) if one[0] == "inventory"] == [("inventory", None)]
     assert len(await adjustments(shop, payment)) == 1
+
+
+async def test_a_step_that_comes_while_its_effect_ends_is_answered(shop: Shop) -> None:
+    """Neither sees what the other writes: so one of them waits, and the machine hears of it at once."""
+    payment = await paid(shop, mailed())
+    shop.clock.advance(MACHINE_GRACE)
+    errands = await fulfil.claim_due(shop.pool, "worker", shop.clock.now())
+    tried = [await fulfil.call(None, errand, shop.clock) for errand in errands if errand.kind is EffectKind.RECEIPT]
+    asked = task(TaskStep.RECEIPT, "token-2", payment_id=payment.id)
+    async with shop.pool.acquire() as connection, connection.transaction():
+        await payments.lock(connection, [payment.id])
+        arriving = Arriving(asked, payment.id, None, None)
+        await task_tokens.take_in(connection, [arriving], shop.ids, shop.clock.now())
+        await task_tokens.wake_followers(connection, [payment.id], shop.clock.now())
+        recording = asyncio.create_task(fulfil.record(shop.pool, shop.ids, tried, shop.clock.now()))
+        await asyncio.wait([recording], timeout=0.5)
+    await recording
+    assert [one[:2] for one in await due(shop) if one[0] == "receipt"] == [("receipt", None)]
 
 
 async def test_an_end_without_money_is_one_step(shop: Shop) -> None:

@@ -108,7 +108,8 @@ async def record(pool: Pool, ids: Ids, tried: Sequence[Tried], now: datetime) ->
 async def _record(pool: Pool, ids: Ids, standings: Sequence[tuple[Errand, Standing]], now: datetime) -> None:
     asking = [errand for errand, _ in standings if errand.kind in DIRECTIONS]
     async with pool.acquire() as connection, connection.transaction():
-        held = await payments.lock(connection, {errand.payment_id for errand in asking}) if asking else {}
+        # All of them, for a machine may be asking for one in this moment, and then has to be woken here.
+        held = await payments.lock(connection, {errand.payment_id for errand, _ in standings})
         ours = await effects.settle(connection, standings, now)
         wanted: dict[UUID, list[Errand]] = {}
         for errand in asking:
