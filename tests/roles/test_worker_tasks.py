@@ -226,6 +226,19 @@ async def test_what_is_no_task_is_a_dead_letter(office: Office, body: str, kept:
     await becomes(bool, lambda: asyncio.to_thread(office.queue.is_empty))
 
 
+async def test_what_cannot_even_be_put_aside_holds_up_nothing(stage: Stage, aws: Aws) -> None:
+    """More of them than a worker takes in hand: they are left to the queue, which counts how often they come."""
+    office = await asyncio.to_thread(made, aws, stage)
+    size: Any = {"MaximumMessageSize": "1024"}
+    await asyncio.to_thread(lambda: aws.sqs.set_queue_attributes(QueueUrl=office.dead_letters.url, Attributes=size))
+    for _ in range(21):
+        await asyncio.to_thread(office.send, "words " * 200)
+    await asyncio.to_thread(lambda: stage.start("worker", **office.settings))
+    status, _ = await office.ended(given(1))
+    assert status == "SUCCEEDED"
+    assert not await asyncio.to_thread(office.queue.is_empty)
+
+
 async def test_what_is_no_task_ends_its_execution_where_its_token_can_be_read(office: Office) -> None:
     """An input that is no object makes no task: a dead letter, and the machine hears of it."""
     error, cause = await office.ended("words")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tests.aws import Aws, Queue
 
-from counterfoil.workflow.queue import QueueUnavailable, TaskQueue
+from counterfoil.workflow.queue import CopyRefused, QueueUnavailable, TaskQueue
 from counterfoil.workflow.sdk import Threads
 
 NUMBERS = itertools.count(1)
@@ -83,6 +83,33 @@ async def test_card_data_is_not_carried_on(aws: Aws, body: str) -> None:
     (letter,) = await way.receive(1)
     await way.put_aside(letter, "card-data-not-accepted", "no")
     assert await asyncio.to_thread(dead.taken) == {}
+
+
+async def test_a_reason_holds_no_character_that_sqs_refuses(aws: Aws) -> None:
+    """One that was quoted from a message would keep the message from ever being put aside."""
+    queue, dead = pair(aws)
+    await sent(queue, "words")
+    way = ours(aws, queue.url)
+    await way.demand_fit()
+    (letter,) = await way.receive(1)
+    await way.put_aside(letter, "invalid-request", "found \x01\x1b\uffff at 0")
+    answer = await asyncio.to_thread(
+        lambda: dead.client.receive_message(QueueUrl=dead.url, MessageAttributeNames=["All"], WaitTimeSeconds=2)
+    )
+    assert answer["Messages"][0]["MessageAttributes"]["error"]["StringValue"] == "found ??? at 0"
+
+
+async def test_what_is_too_large_to_be_copied_is_no_outage(aws: Aws) -> None:
+    """With its reason a message may be larger than a queue takes: to try again would be refused again."""
+    queue, dead = pair(aws)
+    await sent(queue, "words " * 200)
+    size: Any = {"MaximumMessageSize": "1024"}
+    await asyncio.to_thread(lambda: aws.sqs.set_queue_attributes(QueueUrl=dead.url, Attributes=size))
+    way = ours(aws, queue.url)
+    await way.demand_fit()
+    (letter,) = await way.receive(1)
+    with pytest.raises(CopyRefused, match=r"AWS refuses it \(InvalidParameterValue\)"):
+        await way.put_aside(letter, "invalid-request", "no")
 
 
 async def test_a_message_in_hand_is_held(aws: Aws) -> None:

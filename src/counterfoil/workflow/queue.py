@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from uuid import UUID
 
-from counterfoil.domain.errors import CardDataNotAccepted, Unavailable
+from counterfoil.domain.errors import CardDataNotAccepted, CounterfoilError, Unavailable
 from counterfoil.messages.card_numbers import holds_card_number, refuse_card_data
 from counterfoil.messages.decoding import NotDecodable, decode_object
 from counterfoil.workflow.sdk import Threads, failure_of
@@ -30,15 +30,28 @@ ERROR_CHARACTERS: Final = 300
 WITHHELD: Final = "{}"
 """The body of a dead letter that held card data: that is not carried on to a second queue."""
 
+_REFUSED: Final = ("InvalidParameterValue", "InvalidMessageContents", "MessageTooLong")
+"""How SQS's names for a message that it would refuse again begin ("SendMessage", errors)."""
+
 _Result = TypeVar("_Result")
 
 
 class QueueUnavailable(Unavailable):
-    """The queue does not answer, or is not fit to be used. The sentence says why; it is shown where readiness is."""
+    """The queue does not answer, or is not fit to be used. The sentence says why; it is shown where readiness is.
 
-    def __init__(self, why: str) -> None:
+    `code` is AWS's own name for why, where it gave one.
+    """
+
+    code: str | None
+
+    def __init__(self, why: str, code: str | None = None) -> None:
         super().__init__("task queue")
         self.args = (f"the task queue cannot be used: {why}",)
+        self.code = code
+
+
+class CopyRefused(CounterfoilError):
+    """The dead-letter queue does not take a copy of a message with its reason, now or ever: it may be too large so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +134,21 @@ class TaskQueue:
 
         Raises:
             QueueUnavailable: it does not answer, or refuses.
+            CopyRefused: it would refuse this message again.
         """
         assert self._dead_letters is not None, "nothing was received before the queue was looked at"
         url, body = self._dead_letters, WITHHELD if _holds_card_data(letter.body) else letter.body
-        told = {"reason": reason, "error": error[:ERROR_CHARACTERS], "message_id": letter.id}
+        shown = "".join(character if character.isprintable() else "?" for character in error[:ERROR_CHARACTERS])
+        told = {"reason": reason, "error": shown, "message_id": letter.id}
         attributes: dict[str, Any] = {name: {"DataType": "String", "StringValue": text} for name, text in told.items()}
-        await self._run(lambda: self._client.send_message(QueueUrl=url, MessageBody=body, MessageAttributes=attributes))
+        try:
+            await self._run(
+                lambda: self._client.send_message(QueueUrl=url, MessageBody=body, MessageAttributes=attributes)
+            )
+        except QueueUnavailable as why:
+            if (why.code or "").startswith(_REFUSED):
+                raise CopyRefused(str(why)) from None
+            raise
 
     async def _run(self, call: Callable[[], _Result]) -> _Result:
         try:
@@ -135,7 +157,7 @@ class TaskQueue:
             failure = failure_of(error)
             if failure is None:
                 raise
-            raise QueueUnavailable(failure.sentence) from None
+            raise QueueUnavailable(failure.sentence, failure.code) from None
 
 
 def _holds_card_data(body: str) -> bool:

@@ -30,7 +30,7 @@ from counterfoil.runtime.shutdown import Shutdown
 from counterfoil.store import customers
 from counterfoil.store.pool import SPLITTING, unavailable_when_down
 from counterfoil.workflow import queue as sqs
-from counterfoil.workflow.queue import Letter, QueueUnavailable, TaskQueue
+from counterfoil.workflow.queue import CopyRefused, Letter, QueueUnavailable, TaskQueue
 
 MOST_IN_HAND: Final = 20
 """Messages that one worker works on side by side: they share the connections of all its work."""
@@ -106,6 +106,11 @@ class Tasks:
             except Retry as why:
                 TASKS_HEARD.labels("put_off").inc()
                 _log.info("tasks.put_off", message_id=letter.id, why=str(why))
+            except CopyRefused as why:
+                # Left to the queue, which gives it out a few times more and then moves it to its dead letters itself.
+                TASKS_HEARD.labels("put_off").inc()
+                _log.warning("tasks.no_copy", message_id=letter.id, why=str(why))
+                return
             else:
                 TASKS_HEARD.labels(outcome).inc()
                 return
