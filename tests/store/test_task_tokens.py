@@ -18,7 +18,7 @@ from counterfoil.domain.request import Request
 from counterfoil.domain.states import AttemptHappening
 from counterfoil.domain.verdict import Cause, Source, Verdict
 from counterfoil.runtime.ids import Ids
-from counterfoil.store import payments, task_tokens
+from counterfoil.store import payments, queries, task_tokens
 from counterfoil.store.payment_rows import Arrival, Claim
 from counterfoil.store.pool import Contended, Pool
 from counterfoil.store.task_tokens import Arriving, TakenToken
@@ -193,6 +193,25 @@ async def test_the_database_refuses_a_token_that_makes_no_sense(
     await take_in(pool, ids, clock, payment.id, "token-1")
     with pytest.raises(asyncpg.CheckViolationError):
         await pool.execute(f"UPDATE task_tokens SET {change}")  # noqa: S608 - one of the changes above
+
+
+async def test_to_count_tokens_is_to_look_at_those_that_live_and_those_that_are_parked(
+    pool: Pool, ids: Ids, clock: Clock
+) -> None:
+    """It is done every second, and the settled ones are kept for ever."""
+    payment = await a_payment(pool, ids, clock)
+    for number in range(3):
+        await take_in(pool, ids, clock, payment.id, f"token-{number}")
+    first, second, _ = await claim(pool, clock)
+    assert await settle(pool, clock, first, ANSWERED)
+    assert await settle(pool, clock, second, TokenStanding(TokenOutcome.PARKED, "no", None, 8))
+    found = await task_tokens.waiting(pool)
+    assert (found.alive, found.parked, found.oldest) == (1, 1, clock.now())
+    async with pool.acquire() as connection:
+        await connection.execute("SET enable_seqscan = off")
+        plan = await connection.fetch(f"EXPLAIN {queries.load('task_tokens').waiting}")
+    lines = "\n".join(row[0] for row in plan)
+    assert "Seq Scan" not in lines, lines
 
 
 async def test_what_people_see_of_a_token_is_not_its_text(pool: Pool, ids: Ids, clock: Clock) -> None:

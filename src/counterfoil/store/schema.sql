@@ -584,6 +584,7 @@ CREATE INDEX task_tokens_by_payment ON task_tokens (payment_id);
 CREATE INDEX task_tokens_alive ON task_tokens (payment_id) WHERE settled_at IS NULL;
 -- The worker's agenda.
 CREATE INDEX task_tokens_due ON task_tokens (next_try_at) WHERE next_try_at IS NOT NULL;
+CREATE INDEX task_tokens_parked ON task_tokens (id) WHERE outcome = 'parked';
 
 
 -- ── Reconciliations ───────────────────────────────────────────────────────────────────────────────────────────────────
