@@ -14,6 +14,7 @@ from tests.orders import Shop
 
 from counterfoil.domain.driving import TaskStep
 from counterfoil.domain.effects import EffectKind
+from counterfoil.domain.errors import LookUpOnly
 from counterfoil.domain.payment import Payment
 from counterfoil.domain.schedule import MACHINE_GRACE, TRY_ANEW_AFTER
 from counterfoil.domain.states import AttemptState
@@ -21,7 +22,7 @@ from counterfoil.journey import accept, fulfil, report, undertake
 from counterfoil.journey.accept import Accepted
 from counterfoil.journey.authorize import Sending
 from counterfoil.messages.task import Task
-from counterfoil.store import payments, task_tokens
+from counterfoil.store import payments, restores, task_tokens
 from counterfoil.store.task_tokens import Arriving
 from stripe_sandbox.sandbox import Server
 
@@ -252,6 +253,24 @@ async def test_a_step_of_a_payment_that_is_not_here_is_refused(shop: Shop) -> No
     await take_in(shop, task(TaskStep.RECORD, payment_id=shop.ids.new()))
     problem = {"problem": "not-found", "detail": "no such payment", "field": None}
     assert await due(shop) == [("record", "PaymentRefused", problem)]
+
+
+async def test_a_step_of_a_payment_that_a_restored_database_has_forgotten_waits(shop: Shop) -> None:
+    """It may be brought back from the processor; a machine that was told that there is none would end as refused."""
+    payment = await paid(shop, mailed())
+    lost = task(TaskStep.RECORD, "token-2", payment_id=shop.ids.new())
+    here = task(TaskStep.RECORD, "token-3", payment_id=payment.id)
+    now = shop.clock.now()
+    async with shop.pool.acquire() as connection:
+        await restores.begin(connection, shop.ids.new(), "a test", now, now)
+    early, taken = await undertake.run(shop.pool, shop.ids, [lost, here], now)
+    assert isinstance(early, LookUpOnly)
+    assert taken is None
+    assert [one[:2] for one in await due(shop) if one[0] == "record"] == [("record", None)]
+
+    await shop.pool.execute("UPDATE restores SET finished_at = $1", now)
+    assert await undertake.run(shop.pool, shop.ids, [lost], now) == [None]
+    assert [one[:2] for one in await due(shop) if one[0] == "record"] == [("record", "PaymentRefused")]
 
 
 async def test_what_is_on_record_is_told_at_once(shop: Shop) -> None:

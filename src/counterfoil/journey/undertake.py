@@ -19,29 +19,31 @@ from counterfoil.domain.driving import (
     next_heartbeat,
     retry_now,
 )
-from counterfoil.domain.errors import NotFound
+from counterfoil.domain.errors import LookUpOnly, NotFound
 from counterfoil.domain.payment import Payment
 from counterfoil.messages.task import Task
 from counterfoil.messages.task_answer import problem_of
 from counterfoil.runtime.ids import Ids
 from counterfoil.runtime.retry import again_on
-from counterfoil.store import effects, payments, task_tokens
+from counterfoil.store import effects, payments, restores, task_tokens
 from counterfoil.store.pool import RIVALRY, Connection, Pool, unavailable_when_down
 from counterfoil.store.task_tokens import Arriving, hash_of
 
 _NO_PAYMENT: Final = problem_of(NotFound("payment"))
 
 
-async def run(pool: Pool, ids: Ids, tasks: Sequence[Task], now: datetime) -> None:
+async def run(pool: Pool, ids: Ids, tasks: Sequence[Task], now: datetime) -> list[LookUpOnly | None]:
     """Take in tasks of payments, in one transaction; one whose payment is not here is refused.
 
-    What can be answered at once, because its payment has ended or its effects are done, is due to be answered.
+    What can be answered at once, because its payment has ended or its effects are done, is due to be answered. Returns
+    for each task, in order, None; but LookUpOnly where its payment is not here and may be yet, since the database was
+    restored: then it was not taken in.
 
     Raises:
         Unavailable: the store does not answer; nothing was taken in.
     """
     async with unavailable_when_down():
-        await again_on(RIVALRY, lambda: _take_in(pool, ids, tasks, now))
+        return await again_on(RIVALRY, lambda: _take_in(pool, ids, tasks, now))
 
 
 async def refuse(pool: Pool, ids: Ids, task: Task, problem: Mapping[str, Any], now: datetime) -> None:
@@ -64,16 +66,20 @@ async def is_known(pool: Pool, task: Task) -> bool:
         return bool(await task_tokens.known(pool, [task.token]))
 
 
-async def _take_in(pool: Pool, ids: Ids, tasks: Sequence[Task], now: datetime) -> None:
+async def _take_in(pool: Pool, ids: Ids, tasks: Sequence[Task], now: datetime) -> list[LookUpOnly | None]:
     async with pool.acquire() as connection, connection.transaction():
         held = await payments.lock(connection, {one.payment_id for one in tasks if one.payment_id is not None})
         known = await task_tokens.known(connection, [task.token for task in tasks])
-        new = [task for task in tasks if hash_of(task.token) not in known]
+        lost = [task.payment_id not in held for task in tasks]
+        restoring = any(lost) and await restores.current(connection) is not None
+        early = [restoring and is_lost for is_lost in lost]
+        new = [task for task, waits in zip(tasks, early, strict=True) if not waits and hash_of(task.token) not in known]
         found = {payment_id: one.payment for payment_id, one in held.items()}
         arriving = [_arriving(task, found.get(task.payment_id) if task.payment_id else None, now) for task in new]
         await task_tokens.take_in(connection, arriving, ids, now)
         await _call_for(connection, ids, new, found, now)
         await task_tokens.wake_followers(connection, list(found), now)
+    return [LookUpOnly() if waits else None for waits in early]
 
 
 def _arriving(task: Task, payment: Payment | None, now: datetime) -> Arriving:

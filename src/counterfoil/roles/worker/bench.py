@@ -96,7 +96,7 @@ class Bench:
         return [call for calls in self._calls.values() for call in calls]
 
     def batched(
-        self, record: Callable[[Sequence[_Heard]], Awaitable[Sequence[_Recorded]]]
+        self, record: Callable[[Sequence[_Heard]], Awaitable[Sequence[_Recorded | Exception]]]
     ) -> "Batcher[_Heard, _Recorded]":
-        """Return a batcher that records together what is heard together."""
+        """Return a batcher that records together what is heard together; an error as a result is raised to its own."""
         return Batcher(record, linger_seconds=LINGER_SECONDS, longest_seconds=GATHER_SECONDS, splits_on=SPLITTING)

@@ -13,7 +13,7 @@ from typing import Final
 
 import structlog
 
-from counterfoil.domain.errors import CounterfoilError, RateLimited, Refused, Retry
+from counterfoil.domain.errors import CounterfoilError, LookUpOnly, RateLimited, Refused, Retry
 from counterfoil.domain.money import refuse_if_unchargeable
 from counterfoil.domain.order import Order
 from counterfoil.domain.screening import Screening
@@ -180,9 +180,8 @@ class Tasks:
     async def _accept(self, wishes: Sequence[Wish]) -> Sequence[Accepted | Repeated | CounterfoilError]:
         return await accept.run(self._world.pool, self._world.ids, wishes, self._world.clock.now())
 
-    async def _take_in(self, tasks: Sequence[Task]) -> list[None]:
-        await undertake.run(self._world.pool, self._world.ids, tasks, self._world.clock.now())
-        return [None] * len(tasks)
+    async def _take_in(self, tasks: Sequence[Task]) -> Sequence[LookUpOnly | None]:
+        return await undertake.run(self._world.pool, self._world.ids, tasks, self._world.clock.now())
 
     async def _delete(self, letters: Sequence[Letter]) -> list[None]:
         await self._queue.delete(letters)
