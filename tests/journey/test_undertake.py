@@ -10,6 +10,7 @@ import pytest
 from tests.driving import task
 from tests.journey.test_fulfil import adjustments, mailed, standing, work
 from tests.journey.test_retry import kept_at, send_due, try_due
+from tests.journey.told_by_webhook import event, intent, keep, run
 from tests.orders import Shop
 
 from counterfoil.domain.driving import TaskStep
@@ -162,6 +163,18 @@ async def test_an_end_without_money_is_one_step(shop: Shop) -> None:
     assert [one[:2] for one in await due(shop) if one[0] == "notify"] == [("notify", None)]
     ((_, direction, _),) = await adjustments(shop, payment)
     assert direction == "RELEASE"
+
+
+async def test_the_stock_is_let_go_before_it_is_taken_out(shop: Shop) -> None:
+    """The money comes late, and another execution asks for the stock before anybody let it go for the first."""
+    payment = await paid(shop, mailed(method=DECLINED))
+    late = event("payment_intent.succeeded", intent(payment, id=payment.intent_id, latest_charge="ch_late"))
+    await keep(shop, late)
+    await run(shop)
+    await take_in(shop, task(TaskStep.INVENTORY, "token-2", payment_id=payment.id))
+    assert await work(shop, None) == 1
+    assert await work(shop, None) == 1
+    assert [direction for _, direction, _ in await adjustments(shop, payment)] == ["RELEASE", "DECREMENT"]
 
 
 async def test_a_decline_is_told_with_what_a_machine_decides_by(

@@ -37,6 +37,11 @@ FOLLOWING_STEPS: Final[Mapping[TaskStep, tuple[EffectKind, ...]]] = MappingProxy
 )
 """Which effects each of the others asks for, and waits for."""
 
+CALLED_STEPS: Final[Mapping[TaskStep, tuple[EffectKind, ...]]] = MappingProxyType(
+    {**FOLLOWING_STEPS, TaskStep.INVENTORY: (EffectKind.STOCK_RELEASE, EffectKind.STOCK_DECREMENT)},
+)
+"""Which effects are due with each: also what has to go before, where money came late and nobody asked for it yet."""
+
 HEARTBEATS: Final = 3
 """In the time in which a machine wants to hear one: two may be lost."""
 

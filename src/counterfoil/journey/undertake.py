@@ -11,7 +11,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from counterfoil.domain.driving import (
-    FOLLOWING_STEPS,
+    CALLED_STEPS,
     TaskStep,
     asks_for_another,
     attempt_awaited,
@@ -101,6 +101,6 @@ async def _call_for(
     asked = {payment.id: payment for payment, declined in retries if asks_for_another(payment, declined)}
     planned = [asked[payment_id] for payment_id in sorted(asked)]
     await payments.write(connection, [retry_now(payment, now) for payment in planned], ids, now)
-    called = [(payment.id, kind) for payment, task in wanted for kind in FOLLOWING_STEPS.get(task.step, ())]
+    called = [(payment.id, kind) for payment, task in wanted for kind in CALLED_STEPS.get(task.step, ())]
     if called:
         await effects.call_for(connection, called, now)

@@ -35,11 +35,15 @@ SELECT payment_id, kind, state, reason FROM effects WHERE payment_id = ANY($1::u
 
 -- name: claim
 -- Take up to $2 effects that are due at $1 for $3 until $4: the fence rises, the try is counted. Those of a payment that is
--- open again wait for its end. Locks each; rows another process holds are skipped.
+-- open again wait for its end, and stock is taken out only once it was let go, where that is to be said as well. Locks each; rows
+-- another process holds are skipped.
 WITH due AS (
     SELECT e.payment_id, e.kind FROM effects AS e JOIN payments AS p ON p.id = e.payment_id
      WHERE e.next_try_at <= $1::timestamptz AND p.state IN ('succeeded', 'failed', 'canceled')
        AND (e.claim_expires_at IS NULL OR e.claim_expires_at <= $1::timestamptz)
+       AND NOT (e.kind = 'stock_decrement' AND EXISTS (
+           SELECT FROM effects AS r
+            WHERE r.payment_id = e.payment_id AND r.kind = 'stock_release' AND r.state = 'waiting'))
      ORDER BY e.next_try_at LIMIT $2::int FOR UPDATE OF e SKIP LOCKED
 )
 UPDATE effects AS e
