@@ -165,6 +165,18 @@ async def test_an_end_without_money_is_one_step(shop: Shop) -> None:
     assert direction == "RELEASE"
 
 
+async def test_a_step_that_came_while_the_customer_tried_again_hears_of_the_end(shop: Shop) -> None:
+    """Also where nothing follows from it: nobody to be told, and no stock."""
+    payment = await paid(shop, mailed(method=DECLINED, customer_email=None, items=()))
+    sending = await shop.sending_again(payment)
+    asked = task(TaskStep.NOTIFY, "token-2", payment_id=payment.id, heartbeat_seconds=None)
+    await take_in(shop, asked)
+    assert [one for one in await due(shop) if one[0] == "notify"] == []
+    await shop.send(sending)
+    ((_, error, body),) = [one for one in await due(shop) if one[0] == "notify"]
+    assert (error, body["state"], body["reason"]) == (None, "skipped", "no address")
+
+
 async def test_the_stock_is_let_go_before_it_is_taken_out(shop: Shop) -> None:
     """The money comes late, and another execution asks for the stock before anybody let it go for the first."""
     payment = await paid(shop, mailed(method=DECLINED))

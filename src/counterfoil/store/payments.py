@@ -15,6 +15,7 @@ from counterfoil.domain.payment import Advance, CaptureMethod, Payment, Refund
 from counterfoil.domain.refunding import Course
 from counterfoil.domain.request import Request
 from counterfoil.domain.schedule import KEY_LIFE, LEARN_AFTER
+from counterfoil.domain.states import FINAL
 from counterfoil.runtime.ids import Ids
 from counterfoil.store import effects, queries, refunds, task_tokens
 from counterfoil.store.payment_rows import (
@@ -318,7 +319,7 @@ async def write(
         *columns(facts, 9),
         now,
         now + LEARN_AFTER[0],
-        *columns(_answered(advances), 2),
+        *columns(_answered(advances), 3),
     )
     announced = [fact for advance in advances for fact in advance.facts if fact.name is FactName.REFUND_REQUESTED]
     asked = [
@@ -328,10 +329,10 @@ async def write(
         await refunds.insert(connection, asked, now)
 
 
-def _answered(advances: Sequence[Advance]) -> list[tuple[UUID, int]]:
-    """Return up to which attempts there is something to tell the machines of payments."""
-    found = [(advance.payment.id, attempts_answered(advance.payment)) for advance in advances]
-    return [(payment_id, attempt) for payment_id, attempt in found if attempt is not None]
+def _answered(advances: Sequence[Advance]) -> list[tuple[UUID, int, bool]]:
+    """Return up to which attempts there is something to tell the machines of payments, and which have ended."""
+    found = [(advance.payment, attempts_answered(advance.payment)) for advance in advances]
+    return [(payment.id, attempt, payment.state in FINAL) for payment, attempt in found if attempt is not None]
 
 
 async def _held(connection: Connection, query: str, payment_ids: Iterable[UUID]) -> dict[UUID, Held]:

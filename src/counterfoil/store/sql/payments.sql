@@ -209,8 +209,8 @@ RETURNING a.payment_id, a.number, a.fence;
 -- One write for each payment that moved: its row, its attempts, its new facts and their place in the outbox.
 -- The payments' rows are locked already. Arrays $1–$24 are payments, $25–$41 attempts, $42–$50 facts, $51 the time, $52 when
 -- what is known late of those that succeed by this is asked for. Live task tokens that waited for the outcome of up to the
--- attempt $54 of the payment $53, in pairs, are answered now; one whose answer failed has its time, unless somebody who knows
--- less has it in hand.
+-- attempt $54 of the payment $53 are answered now, and where that has ended ($55) those that wait for what follows; one whose
+-- answer failed has its time, unless somebody who knows less has it in hand.
 WITH moved AS (
     UPDATE payments AS p
        SET state = t.state, version = t.version, intent_id = t.intent_id, amount_captured = t.amount_captured,
@@ -250,8 +250,9 @@ WITH moved AS (
      WHERE a.payment_id = t.payment_id AND a.number = t.number
 ), woken AS (
     UPDATE task_tokens AS t SET next_try_at = $51::timestamptz, woken = true
-      FROM unnest($53::uuid[], $54::int[]) AS r(payment_id, attempt)
-     WHERE t.payment_id = r.payment_id AND t.attempt <= r.attempt AND t.settled_at IS NULL
+      FROM unnest($53::uuid[], $54::int[], $55::boolean[]) AS r(payment_id, attempt, has_ended)
+     WHERE t.payment_id = r.payment_id AND (t.attempt <= r.attempt OR (t.attempt IS NULL AND r.has_ended))
+       AND t.settled_at IS NULL
        AND (t.failures = 0 OR t.claimed_by IS NOT NULL)
 ), said AS (
     INSERT INTO facts (
