@@ -1,10 +1,12 @@
 """Messages on their way to a real Kafka."""
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
+from confluent_kafka.admin import NewTopic
 from tests.broker import LACKING, WHY_SKIPPED, Kafka, header
 
 from counterfoil.bus.connection import client_config
@@ -48,6 +50,10 @@ def message(number: int, *, topic: str = "refunds.requested", size: int = 100) -
     return Outgoing(topic, b"key-%d" % (number % 7), b"%d " % number + b"x" * size, (("ce_id", b"%d" % number),))
 
 
+def incompressible(number: int, size: int) -> bytes:
+    return hashlib.shake_128(b"%d" % number).digest(size)
+
+
 async def test_what_is_told_of_is_there(producer: Producer, kafka: Kafka) -> None:
     """A thousand messages, each once, with its key and headers; those of one key in their order."""
     assert set(await sent(producer, *(message(number) for number in range(1000)))) == {None}
@@ -65,6 +71,21 @@ async def test_what_is_too_large_never_arrives(producer: Producer) -> None:
     large = message(1, topic="refunds.processed", size=3_000_000)
     told = await sent(producer, large, message(2, topic="refunds.processed"))
     assert sorted(map(repr, told)) == sorted(map(repr, [Undelivered("MSG_SIZE_TOO_LARGE", for_good=True), None]))
+
+
+async def test_small_messages_arrive_where_a_batch_of_them_is_too_large(producer: Producer, kafka: Kafka) -> None:
+    """A broker refuses the whole batch where a topic takes little; of its messages only the large one never arrives."""
+    admin, topic = kafka.admin(), NewTopic("narrow", 1, 1, config={"max.message.bytes": "20000"})
+    for made in admin.create_topics([topic]).values():
+        await asyncio.to_thread(made.result, 15)
+    small = [
+        Outgoing("narrow", b"key-%d" % one, incompressible(one, 4000), (("ce_id", b"%d" % one),)) for one in range(40)
+    ]
+    large = Outgoing("narrow", b"large", incompressible(40, 30_000), ())
+    told = await sent(producer, *small, large)
+    assert [one for one in told if one is not None] == [Undelivered("MSG_SIZE_TOO_LARGE", for_good=True)]
+    heard = await kafka.heard("narrow", lambda found: len(found) >= 40)
+    assert sorted(int(header(one, "ce_id")) for one in heard) == list(range(40))
 
 
 async def test_a_topic_that_is_not_there_is_not_for_good(producer: Producer) -> None:

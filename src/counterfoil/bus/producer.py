@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ UNKNOWN_TOPIC_MS: Final = 2_000
 """A topic that no broker knows is given so long to appear; what is for it must not hold up a shutdown."""
 
 _POLL_SECONDS: Final = 0.1
+_ALONE: Final = {"batch.num.messages": 1}
 _NO_TOPIC: Final = frozenset({KafkaError._UNKNOWN_TOPIC, KafkaError.UNKNOWN_TOPIC_OR_PART})  # noqa: SLF001 - librdkafka's own codes begin so
 
 _SETTINGS: Final[Mapping[str, Any]] = {
@@ -36,10 +37,15 @@ class Producer:
     """Sends messages from the loop that made it.
 
     One thread hears librdkafka; what it hears in a moment wakes the loop once, however many messages that is about.
+
+    A broker measures a batch, not a message: where a topic takes less than a megabyte, what travels together is refused
+    together, however small each is. So a broker's "too large" is believed of a message only once it has come alone.
     """
 
     def __init__(self, config: Mapping[str, Any]) -> None:
-        self._client = Client({**config, **_SETTINGS})
+        self._config = {**config, **_SETTINGS}
+        self._client = Client(self._config)
+        self._alone: Client | None = None
         self._loop = asyncio.get_running_loop()
         self._heard: list[tuple[Told, Undelivered | None]] = []
         self._lock = threading.Lock()
@@ -49,13 +55,14 @@ class Producer:
 
     def hand_over(self, message: Outgoing, told: Told) -> None:
         """Take a message on its way; ``told`` is called from the loop, with None where a broker has it for good."""
+        self._produce(self._client, message, told, partial(self._delivered, message, told))
+
+    def _produce(
+        self, client: Client, message: Outgoing, told: Told, on_delivery: Callable[[KafkaError | None, Message], None]
+    ) -> None:
         try:
-            self._client.produce(
-                message.topic,
-                message.value,
-                message.key,
-                headers=list(message.headers),
-                on_delivery=partial(self._delivered, told),
+            client.produce(
+                message.topic, message.value, message.key, headers=list(message.headers), on_delivery=on_delivery
             )
         except KafkaException as refusal:
             self._tell(told, _undelivered(refusal.args[0]))
@@ -76,15 +83,32 @@ class Producer:
     async def close(self, timeout_seconds: float) -> None:
         """Return once all that is on its way was heard of, or that time is over."""
         await asyncio.to_thread(self._client.flush, timeout_seconds)
+        if self._alone is not None:
+            await asyncio.to_thread(self._alone.flush, timeout_seconds)
         self._ending.set()
         await asyncio.to_thread(self._thread.join)
 
     def _listen(self) -> None:
         while not self._ending.is_set():
             self._client.poll(_POLL_SECONDS)
+            if self._alone is not None:
+                self._alone.poll(0)
 
-    def _delivered(self, told: Told, error: KafkaError | None, _message: Message) -> None:
+    def _delivered(self, message: Outgoing, told: Told, error: KafkaError | None, _sent: Message) -> None:
+        if error is not None and error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
+            self._produce(self._one_by_one(), message, told, partial(self._delivered_alone, told))
+        else:
+            self._delivered_alone(told, error, _sent)
+
+    def _delivered_alone(self, told: Told, error: KafkaError | None, _sent: Message) -> None:
         self._tell(told, None if error is None else _undelivered(error))
+
+    def _one_by_one(self) -> Client:
+        """Return the client that sends each message alone; most installations never need it."""
+        with self._lock:
+            if self._alone is None:
+                self._alone = Client({**self._config, **_ALONE})
+            return self._alone
 
     def _tell(self, told: Told, found: Undelivered | None) -> None:
         with self._lock:
