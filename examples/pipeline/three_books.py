@@ -1,6 +1,6 @@
 """Three books beside each other, read apart: the shop's, Counterfoil's and the sandbox's; and where they differ."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -8,7 +8,7 @@ from typing import Any, Final
 import httpx
 
 from counterfoil.cli import books
-from counterfoil.cli.books import Books, Read
+from counterfoil.cli.books import Books, Read, Thing
 from counterfoil.cli.sides import BothSides
 from counterfoil.domain.money import Money
 
@@ -25,11 +25,21 @@ CURRENCY: Final = "EUR"
 
 @dataclass(frozen=True, slots=True)
 class Three:
-    """The shop's books as it shows them, both of the others', and the stock that Counterfoil has asked for, by SKU."""
+    """The shop's books as it shows them, both of the others', and what Counterfoil has asked the stock for.
+
+    ``asked_for`` has the pieces to be taken out, by the order and then by SKU.
+    """
 
     shop: Mapping[str, Any]
     both: Read
-    asked_for: Mapping[str, int]
+    asked_for: Mapping[str, Mapping[str, int]]
+
+    def pieces_asked_for(self) -> Counter[str]:
+        """Return how many pieces are to be taken out for all orders, by SKU."""
+        found = Counter[str]()
+        for pieces in self.asked_for.values():
+            found.update(pieces)
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +72,12 @@ async def shop_books(shop_url: str) -> Mapping[str, Any]:
 async def read(shop_url: str, sides: BothSides) -> Three:
     """Read all three."""
     shop = await shop_books(shop_url)
-    asked_for = Counter[str]()
+    asked_for = defaultdict[str, Counter[str]](Counter)
     for fact in await sides.published():
-        if fact["type"] == "InventoryAdjustmentRequested" and fact["data"]["direction"] == "DECREMENT":
-            asked_for.update({item["sku"]: item["quantity"] for item in fact["data"]["items"]})
-    return Three(shop, await books.read(sides), asked_for)
+        asked = fact["data"]
+        if fact["type"] == "InventoryAdjustmentRequested" and asked["direction"] == "DECREMENT":
+            asked_for[asked["order_id"]].update({item["sku"]: item["quantity"] for item in asked["items"]})
+    return Three(shop, await books.read(sides), dict(asked_for))
 
 
 def unsettled(shop: Mapping[str, Any]) -> int:
@@ -117,7 +128,7 @@ def lines(three: Three) -> list[Line]:
         ),
         Line("money taken", shop["paid_cents"], *_sums(ours, theirs, "captured"), is_money=True),
         Line("money given back", shop["refunded_cents"], *_sums(ours, theirs, "refunded"), is_money=True),
-        Line("pieces taken out of the stock", _pieces(shop), sum(three.asked_for.values()), None),
+        Line("pieces taken out of the stock", _pieces(shop), three.pieces_asked_for().total(), None),
     ]
 
 
@@ -127,30 +138,59 @@ def _without_fees(side: Books) -> Books:
 
 def _of_orders(three: Three) -> Iterator[str]:
     """Say of each order in which way the shop and Counterfoil disagree."""
-    payments = {one["order_id"]: one for one in three.both.payments.values()}
+    payments = defaultdict[str, list[Thing]](list)
+    for one in three.both.payments.values():
+        payments[one["order_id"]].append(one)
     for order_id, order in three.shop["by_order"].items():
-        payment = payments.pop(order_id, None)
-        if payment is None:
-            if order["status"] != "refused":
-                yield f"order {order_id}: {order['status']} in the shop, and without a payment"
-            continue
-        if payment["status"] not in ENDS.get(order["status"], frozenset()):
-            yield f"order {order_id}: {order['status']} in the shop, and its payment {payment['status']}"
-        for name, theirs in (("paid", payment["amount_captured"]), ("refunded", payment["amount_refunded"])):
-            if order[f"{name}_cents"] != theirs:
-                yield f"order {order_id}: {name} {order[f'{name}_cents']} in the shop, and {theirs} with its payment"
+        found = payments.pop(order_id, [])
+        if len(found) > 1:
+            yield f"order {order_id}: {len(found)} payments"
+        elif found:
+            asked = order_id in three.asked_for
+            yield from (f"order {order_id}: {told}" for told in _of_order(order, found[0], asked=asked))
+        elif order["status"] != "refused" or order["paid_cents"]:
+            yield f"order {order_id}: {order['status']} in the shop, and without a payment"
     for order_id in payments:
         yield f"order {order_id}: with a payment, and not in the shop"
 
 
+def _of_order(order: Thing, payment: Thing, *, asked: bool) -> Iterator[str]:
+    """Say in which way an order and its one payment disagree; ``asked`` whether the stock was asked for its pieces."""
+    status, paid, refunded = order["status"], order["paid_cents"], order["refunded_cents"]
+    if payment["status"] not in ENDS.get(status, frozenset()):
+        yield f"{status} in the shop, and its payment {payment['status']}"
+    if order["payment_id"] not in (None, payment["payment_id"]):
+        yield f"its payment is {order['payment_id']} in the shop, and {payment['payment_id']} with us"
+    here, there = f"{order['amount_cents']} {CURRENCY}", f"{payment['amount']} {payment['currency']}"
+    if here != there:
+        yield f"{here} in the shop, and a payment of {there}"
+    for name, ours, theirs in (
+        ("paid", paid, payment["amount_captured"]),
+        ("refunded", refunded, payment["amount_refunded"]),
+    ):
+        if ours != theirs:
+            yield f"{name} {ours} in the shop, and {theirs} with its payment"
+    if status == "paid" and paid != order["amount_cents"]:
+        yield f"paid in the shop, and {paid} of its {order['amount_cents']} taken"
+    if status != "paid" and paid != refunded:
+        yield f"{status} in the shop, and {refunded} of the {paid} paid given back"
+    if asked != (payment["status"] == "succeeded"):
+        yield f"its payment {payment['status']}, and the stock {'asked' if asked else 'not asked'} for its pieces"
+    if asked != (order["stock"] == "taken"):
+        yield f"its pieces {order['stock']} in the shop, and {'asked' if asked else 'not asked'} for"
+
+
 def _of_stock(three: Three) -> Iterator[str]:
     """Say of what the shop has another number than Counterfoil asked for, and what it has not worked off."""
+    asked_for = three.pieces_asked_for()
     for sku, stock in three.shop["stock"].items():
-        taken, asked_for = stock["at_start"] - stock["on_hand"], three.asked_for.get(sku, 0)
-        if taken != asked_for:
-            yield f"stock of {sku}: {taken} taken out in the shop, and {asked_for} asked for"
+        taken, asked = stock["at_start"] - stock["on_hand"], asked_for.pop(sku, 0)
+        if taken != asked:
+            yield f"stock of {sku}: {taken} taken out in the shop, and {asked} asked for"
         if stock["reserved"]:
             yield f"stock of {sku}: {stock['reserved']} still reserved"
+    for sku, asked in asked_for.items():
+        yield f"stock of {sku}: not in the shop, and {asked} asked for"
     for name in ("unpublished", "unreadable"):
         if three.shop[name]:
             yield f"{three.shop[name]} messages {name} in the shop"

@@ -72,7 +72,7 @@ FROM orders
 """
 
 _BOOK_OF_ORDERS: Final = """
-SELECT order_id, status, amount_cents, paid_cents, refunded_cents, payment_id FROM orders ORDER BY order_id
+SELECT order_id, status, stock, amount_cents, paid_cents, refunded_cents, payment_id FROM orders ORDER BY order_id
 """
 
 _BOOK_OF_STOCK: Final = """

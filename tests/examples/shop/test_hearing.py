@@ -35,6 +35,7 @@ async def test_a_payment_ends_well(shop: str, http: httpx.AsyncClient, shop_pool
     assert found["orders"] == {"placed": 0, "paid": 1, "cancelled": 0, "refused": 0}
     assert found["by_order"]["order-1"] == {
         "status": "paid",
+        "stock": "reserved",
         "amount_cents": 2670,
         "paid_cents": 2670,
         "refunded_cents": 0,
