@@ -201,6 +201,18 @@ async def test_no_more_than_so_many_are_on_their_way(shop: Shop, leader: Leader)
     assert await leader.hands_over() == 2
 
 
+async def test_no_more_bytes_than_so_many_are_on_their_way(
+    shop: Shop, leader: Leader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While no broker answers, memory is bounded however large the rows are and however many wait."""
+    monkeypatch.setattr(sources, "TOGETHER_BYTES", 2500)
+    await shop.says(*[(f"order-{number}", f"a {number}") for number in range(5)], padding="x" * 1000)
+    assert [await leader.hands_over() for _ in range(3)] == [3, 0, 0]
+    leader.post.answer()
+    assert await leader.marks() == Marked(3, 0, ())
+    assert await leader.hands_over() == 2
+
+
 async def test_a_topic_that_is_not_there_holds_up_what_is_for_it(shop: Shop, leader: Leader) -> None:
     """However many rows wait for it, they leave room for others; one of them is tried again after a moment."""
     leader.underway.most = 2

@@ -69,6 +69,11 @@ class Way(Underway[Aggregate, Sent]):
 
     closed: dict[str, datetime] = field(default_factory=dict)
 
+    @property
+    def is_full(self) -> bool:
+        """Whether no more may be handed over: by rows, or by what they say, which would be two gigabytes otherwise."""
+        return self.room <= 0 or sum(len(one.row.payload or "") for one in self.sent.values()) >= sources.TOGETHER_BYTES
+
 
 async def hand_over(connection: Connection, sender: Sender, route: Route, underway: Way, now: datetime) -> int:
     """Hand over the oldest row of each aggregate that has none on its way; return how many.
@@ -76,9 +81,9 @@ async def hand_over(connection: Connection, sender: Sender, route: Route, underw
     Rows for a topic that is not there are left out, however many they are, or they would leave no room for others. The
     connection must hold the lead.
     """
-    room = min(MOST_AT_ONCE, underway.room)
-    if room <= 0:
+    if underway.is_full:
         return 0
+    room = min(MOST_AT_ONCE, underway.room)
     async with unavailable_when_down():
         rows = await sources.next_rows(
             connection, route.table, route.types(but_for=underway.closed), room, underway.busy(now)

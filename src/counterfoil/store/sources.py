@@ -20,7 +20,8 @@ LARGEST_PAYLOAD_BYTES: Final = 1_000_000
 """What librdkafka and brokers take of a message unless told otherwise; what is larger need not travel to be refused."""
 
 TOGETHER_BYTES: Final = 16_000_000
-"""Of the payloads that are read at once: five hundred rows of the largest size would be half a gigabyte."""
+"""Of the payloads that are read at once: five hundred rows of the largest size would be half a gigabyte. Whoever has as
+much on its way reads no more."""
 
 COUNTED: Final = 100_000
 """Where more rows wait, the figure tells nobody more."""
