@@ -1,13 +1,18 @@
 """Messages on their way to a real Kafka."""
 
 import asyncio
+import ctypes
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
 
 import pytest
 import pytest_asyncio
+from confluent_kafka import KafkaError, cimpl
+from confluent_kafka import Producer as Client
 from confluent_kafka.admin import NewTopic
 from tests.broker import LACKING, WHY_SKIPPED, Kafka, header
+from tests.stage import becomes
 
 from counterfoil.bus.connection import client_config
 from counterfoil.bus.message import Outgoing, Undelivered
@@ -54,6 +59,16 @@ def incompressible(number: int, size: int) -> bytes:
     return hashlib.shake_128(b"%d" % number).digest(size)
 
 
+def let_fail(client: Client) -> None:
+    """Let a client meet a fatal error, as librdkafka does for tests; else it takes a broker that has lost its log."""
+    library = ctypes.CDLL(cimpl.__file__)
+    handle = ctypes.c_void_p.from_address(id(client) + ctypes.sizeof(ctypes.py_object) * 2)  # behind PyObject_HEAD
+    library.rd_kafka_name.restype = ctypes.c_char_p
+    assert library.rd_kafka_name(handle).startswith(b"counterfoil#producer"), "the handle is where it was"
+    out_of_order = KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER
+    assert library.rd_kafka_test_fatal_error(handle, out_of_order, b"a test's own") == 0
+
+
 async def test_what_is_told_of_is_there(producer: Producer, kafka: Kafka) -> None:
     """A thousand messages, each once, with its key and headers; those of one key in their order."""
     assert set(await sent(producer, *(message(number) for number in range(1000)))) == {None}
@@ -93,6 +108,27 @@ async def test_a_topic_that_is_not_there_is_not_for_good(producer: Producer) -> 
     (told,) = await sent(producer, message(1, topic="nobody.made.this"))
     assert told is not None
     assert not told.for_good
+
+
+async def test_a_fatal_error_is_not_the_end(kafka: Kafka, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was on its way is told to be lost, so that it is sent again, and what comes then arrives."""
+    clients: list[Client] = []
+
+    def opened(config: Mapping[str, Any]) -> Client:
+        clients.append(Client(dict(config)))
+        return clients[-1]
+
+    monkeypatch.setattr("counterfoil.bus.producer.Client", opened)
+    producer = Producer(kafka.config)
+    waiting = asyncio.create_task(sent(producer, message(1, topic="nobody.made.this.either")))
+    await asyncio.sleep(0.2)
+    let_fail(clients[0])
+    (lost,) = await waiting
+    assert lost is not None
+    assert not lost.for_good
+    await becomes([None], lambda: sent(producer, message(2)), seconds=20)
+    await producer.close(5)
+    assert len(clients) == 2
 
 
 async def test_a_broker_that_answers_is_reached(producer: Producer) -> None:

@@ -3,9 +3,11 @@
 import asyncio
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 
+import structlog
 from confluent_kafka import KafkaError, KafkaException, Message
 from confluent_kafka import Producer as Client
 
@@ -19,6 +21,7 @@ UNKNOWN_TOPIC_MS: Final = 2_000
 """A topic that no broker knows is given so long to appear; what is for it must not hold up a shutdown."""
 
 _POLL_SECONDS: Final = 0.1
+_ANEW_SECONDS: Final = 1.0
 _ALONE: Final = {"batch.num.messages": 1}
 _NO_TOPIC: Final = frozenset({KafkaError._UNKNOWN_TOPIC, KafkaError.UNKNOWN_TOPIC_OR_PART})  # noqa: SLF001 - librdkafka's own codes begin so
 
@@ -33,6 +36,9 @@ _SETTINGS: Final[Mapping[str, Any]] = {
 }
 
 
+_log = structlog.get_logger()
+
+
 class Producer:
     """Sends messages from the loop that made it.
 
@@ -40,6 +46,9 @@ class Producer:
 
     A broker measures a batch, not a message: where a topic takes less than a megabyte, what travels together is refused
     together, however small each is. So a broker's "too large" is believed of a message only once it has come alone.
+
+    A client that met a fatal error, as after a broker has lost what it had acknowledged, takes nothing any more. Then
+    what was on its way is told to be lost, and another client takes its place.
     """
 
     def __init__(self, config: Mapping[str, Any]) -> None:
@@ -82,17 +91,33 @@ class Producer:
 
     async def close(self, timeout_seconds: float) -> None:
         """Return once all that is on its way was heard of, or that time is over."""
-        await asyncio.to_thread(self._client.flush, timeout_seconds)
-        if self._alone is not None:
-            await asyncio.to_thread(self._alone.flush, timeout_seconds)
+        for client in (self._client, self._alone):
+            if client is not None:
+                with suppress(KafkaException):  # fatal, and there is no use in another one now
+                    await asyncio.to_thread(client.flush, timeout_seconds)
         self._ending.set()
         await asyncio.to_thread(self._thread.join)
 
     def _listen(self) -> None:
         while not self._ending.is_set():
-            self._client.poll(_POLL_SECONDS)
-            if self._alone is not None:
-                self._alone.poll(0)
+            try:
+                self._client.poll(_POLL_SECONDS)
+                if self._alone is not None:
+                    self._alone.poll(0)
+            except KafkaException as failure:  # raised once, and for what is fatal only
+                _log.error("producer.fatal", error=failure.args[0].name())
+                self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        """Take another client, and tell of all that the one before had."""
+        self._ending.wait(_ANEW_SECONDS)  # where brokers refuse each of them, there is no hurry
+        with self._lock:
+            before = [one for one in (self._client, self._alone) if one is not None]
+            self._client, self._alone = Client(self._config), None
+        for one in before:
+            one.purge()
+            with suppress(KafkaException):
+                one.flush(_ANEW_SECONDS)
 
     def _delivered(self, message: Outgoing, told: Told, error: KafkaError | None, _sent: Message) -> None:
         if error is not None and error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
