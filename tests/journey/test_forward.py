@@ -191,6 +191,33 @@ async def test_whoever_leads_next_hands_over_what_was_not_marked(shop: Shop, lea
     assert names(after.post.answer()) == before
 
 
+async def test_what_cannot_be_marked_is_not_sent_over_and_over(shop: Shop, leader: Leader) -> None:
+    """A policy of the table's, or a trigger, may pass over our mark without a word: its aggregate waits then."""
+    await shop.says(("a", "a 0"), ("b", "b 0"))
+    await shop.execute(
+        "CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN IF new.aggregate_id = 'a' THEN RETURN NULL; END IF; RETURN new; END $$",
+        "CREATE TRIGGER keep BEFORE UPDATE ON outbox FOR EACH ROW EXECUTE FUNCTION keep()",
+    )
+    await leader.hands_over()
+    leader.post.answer()
+    assert await leader.marks() == Marked(1, 0, (forward.NOT_MARKED,))
+    assert await leader.hands_over() == 0
+    leader.now += AGAIN_AFTER
+    assert await leader.hands_over() == 1
+
+
+async def test_what_its_service_deleted_meanwhile_is_over(shop: Shop, leader: Leader) -> None:
+    """There is nothing to mark, and nothing to send again."""
+    await shop.says(("a", "a 0"))
+    await leader.hands_over()
+    leader.post.answer()
+    await shop.execute("DELETE FROM outbox")
+    assert await leader.marks() == Marked(1, 0, ())
+    await shop.says(("a", "a 1"))
+    assert await leader.hands_over() == 1
+
+
 async def test_no_more_than_so_many_are_on_their_way(shop: Shop, leader: Leader) -> None:
     """Rows of other services are of any size."""
     leader.underway.most = 3

@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
+from uuid import UUID
 
 from counterfoil.bus.dead_letters import PREFIX
 from counterfoil.bus.message import Outgoing, Sender
@@ -31,6 +32,9 @@ TRY_TAKES: Final = timedelta(seconds=30)
 
 TOO_LARGE: Final = "too_large"
 """The reason of a dead letter that stands for a row."""
+
+NOT_MARKED: Final = "NOT_MARKED"
+"""Why a row is sent again that has arrived: its table did not take our mark, and did not say so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,16 +131,23 @@ async def mark(connection: Connection, sender: Sender, route: Route, underway: W
             lost.append(why.why)
             if why.no_topic and sent.too_large is None:
                 underway.closed[route.topics[sent.row.event_type]] = now + AGAIN_AFTER
+    unmarked: frozenset[UUID] = frozenset()
     if arrived:
         async with unavailable_when_down():
-            await sources.mark_published(connection, route.table, [sent.row.event_id for _, sent in arrived], now)
+            ids = [sent.row.event_id for _, sent in arrived]
+            unmarked = await sources.mark_published(connection, route.table, ids, now)
+    marked = [(aggregate, sent) for aggregate, sent in arrived if sent.row.event_id not in unmarked]
     for aggregate, sent in arrived:
+        if sent.row.event_id in unmarked:
+            underway.rest(aggregate, now)
+            lost.append(NOT_MARKED)
+    for aggregate, sent in marked:
         underway.over(aggregate)
         if sent.too_large is None:
             underway.closed.pop(route.topics[sent.row.event_type], None)
         else:
             alarm("forward", "parked", source=route.name, event_id=str(sent.row.event_id), why=sent.too_large)
-    return Marked(len(arrived), sum(sent.too_large is not None for _, sent in arrived), tuple(lost))
+    return Marked(len(marked), sum(sent.too_large is not None for _, sent in marked), tuple(lost))
 
 
 def _park(sender: Sender, route: Route, underway: Way, sent: Sent) -> None:

@@ -146,9 +146,17 @@ async def next_rows(
     ]
 
 
-async def mark_published(connection: Connection, table: Table, event_ids: Sequence[UUID], now: datetime) -> None:
-    """Say that these rows were published."""
-    await connection.execute(table.put_into(_SQL.mark_published), list(event_ids), now)
+async def mark_published(
+    connection: Connection, table: Table, event_ids: Sequence[UUID], now: datetime
+) -> frozenset[UUID]:
+    """Say that these rows were published; return those that do not say so all the same.
+
+    A policy or a trigger of the table's may pass over us without a word. What was deleted meanwhile is none of them.
+    """
+    records = await connection.fetch(table.put_into(_SQL.mark_published), list(event_ids), now)
+    if sum(record["marked"] for record in records) == len(event_ids):
+        return frozenset()
+    return frozenset(record[0] for record in await connection.fetch(table.put_into(_SQL.unmarked), list(event_ids)))
 
 
 async def waiting(connection: Connection, table: Table, types: Collection[str]) -> Waiting:

@@ -41,8 +41,13 @@ SELECT event_id, aggregate, aggregate_id, event_type, tenant_id, created_at,
   FROM summed WHERE before < $6::bigint OR before = 0 ORDER BY created_at, event_id;
 
 -- name: mark_published
--- Say of the rows $1 that they were published, at $2. Locks them.
-UPDATE {table} SET published_at = $2::timestamptz WHERE event_id = ANY($1::uuid[]) AND published_at IS NULL;
+-- Say of the rows $1 that they were published, at $2; return those that say so now. Locks them.
+UPDATE {table} SET published_at = $2::timestamptz WHERE event_id = ANY($1::uuid[]) AND published_at IS NULL
+RETURNING event_id, published_at IS NOT NULL AS marked;
+
+-- name: unmarked
+-- Those of the rows $1 that are there, and are not said to be published. Takes no lock.
+SELECT event_id FROM {table} WHERE event_id = ANY($1::uuid[]) AND published_at IS NULL;
 
 -- name: waiting
 -- How many of the $2 oldest unpublished rows are of the types $1, since when, how many are not, and one type of those. Takes
