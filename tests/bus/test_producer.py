@@ -3,7 +3,7 @@
 import asyncio
 import ctypes
 import hashlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 import pytest
@@ -108,6 +108,33 @@ async def test_a_topic_that_is_not_there_is_not_for_good(producer: Producer) -> 
     (told,) = await sent(producer, message(1, topic="nobody.made.this"))
     assert told is not None
     assert not told.for_good
+
+
+class Refusing:
+    """A client whose brokers do not let it write to a topic; a broker with an authorizer answers so."""
+
+    def __init__(self, _config: Mapping[str, Any]) -> None:
+        pass
+
+    def produce(self, *_message: object, on_delivery: Callable[[KafkaError, None], None], **_more: object) -> None:
+        """Refuse a message."""
+        on_delivery(KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED), None)
+
+    def poll(self, _seconds: float) -> None:
+        """Hear nothing."""
+
+    def flush(self, _seconds: float) -> None:
+        """Have nothing left."""
+
+
+async def test_a_topic_that_we_may_not_write_to_is_as_one_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All that is for it waits, or it would leave no room for others; somebody may grant it."""
+    monkeypatch.setattr("counterfoil.bus.producer.Client", Refusing)
+    producer = Producer({})
+    assert await sent(producer, message(1)) == [
+        Undelivered("TOPIC_AUTHORIZATION_FAILED", for_good=False, no_topic=True)
+    ]
+    await producer.close(1)
 
 
 async def test_a_fatal_error_is_not_the_end(kafka: Kafka, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,7 @@ class Outgoing:
 class Undelivered:
     """Why a message is not known to be there. ``for_good`` when it never will be, as it is.
 
-    ``no_topic`` when no broker knows its topic, so that no other message gets there either.
+    ``no_topic`` when no broker knows its topic or lets us write there, so that no other message gets there either.
     """
 
     why: str

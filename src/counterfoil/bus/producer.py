@@ -23,7 +23,14 @@ UNKNOWN_TOPIC_MS: Final = 2_000
 _POLL_SECONDS: Final = 0.1
 _ANEW_SECONDS: Final = 1.0
 _ALONE: Final = {"batch.num.messages": 1}
-_NO_TOPIC: Final = frozenset({KafkaError._UNKNOWN_TOPIC, KafkaError.UNKNOWN_TOPIC_OR_PART})  # noqa: SLF001 - librdkafka's own codes begin so
+_NO_TOPIC: Final = frozenset(
+    {
+        KafkaError._UNKNOWN_TOPIC,  # noqa: SLF001 - librdkafka's own codes begin so
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.TOPIC_EXCEPTION,
+    }
+)
 
 _SETTINGS: Final[Mapping[str, Any]] = {
     "acks": "all",
