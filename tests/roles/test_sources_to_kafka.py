@@ -295,3 +295,15 @@ async def test_nobody_else_speaks_of_payments(stage: Stage, kafka: Kafka, shop: 
     publisher = stage.launch("outbox-publisher", KAFKA_BROKERS=kafka.brokers, OUTBOX_SOURCES=sources)
     assert publisher.ended() == 78
     assert "OUTBOX_SOURCES number 1: topics names a topic of our own facts" in publisher.log()
+
+
+async def test_what_the_database_refuses_is_named_and_no_row_is_quoted(stage: Stage, kafka: Kafka, shop: Shop) -> None:
+    """PostgreSQL quotes a row that breaks a rule of its table, with all that it says: that is for nobody's log."""
+    topic = await kafka.topic_of_own("refused-marks")
+    await shop.execute("ALTER TABLE outbox ADD CHECK (published_at IS NULL)")
+    await shop.says(("a", "a 0"), email="kim@shop.example")
+    publisher = launch(stage, kafka, source(shop, topic))
+    wrong = "database refuses what we do there (CheckViolationError)"
+    await becomes(lambda log: wrong in log, lambda: asyncio.to_thread(publisher.log))
+    assert await shop.waiting() == 1
+    assert "kim@shop.example" not in publisher.log()

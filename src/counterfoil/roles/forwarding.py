@@ -117,8 +117,9 @@ class Forwarding:
             if isinstance(cause, NOT_MIGRATED):
                 return "table has changed"  # the next look finds out how
             return f"database does not answer ({type(cause).__name__})"
-        except sources.FORBIDDEN:
-            return "database does not let us work with the table"
+        except sources.REFUSED as error:
+            refuses = f"database refuses what we do there ({type(error).__name__})"
+            return "database does not let us work with the table" if isinstance(error, sources.FORBIDDEN) else refuses
         except Exception as error:  # noqa: BLE001 - the role's edge: it is recorded, and the lead is sought anew
             _log.exception("source.failed", source=self.name)
             return f"rows cannot be sent ({type(error).__name__})"

@@ -29,6 +29,9 @@ COUNTED: Final = 100_000
 FORBIDDEN: Final = (asyncpg.InsufficientPrivilegeError,)
 """What the driver raises where a role has not been granted enough."""
 
+REFUSED: Final = (asyncpg.PostgresError,)
+"""What the driver raises for whatever else the database refuses. Its words may quote a row: they are not for a log."""
+
 _ANY: Final = ("text", "character varying", "character", "uuid", "smallint", "integer", "bigint")
 _COLUMNS: Final = {
     "event_id": (("uuid",), True),
