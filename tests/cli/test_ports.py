@@ -22,6 +22,13 @@ def test_free_ports_are_ten_different_ones() -> None:
     assert len(set(astuple(Ports.free()))) == 10
 
 
+def test_free_ports_are_different_however_many() -> None:
+    """One after another the system would give out some of them twice; and what is spoken for is left out."""
+    found = Ports.free_ones(300)
+    assert len(set(found)) == 300
+    assert not set(found) & set(Ports.free_ones(300, but_for=found))
+
+
 def test_a_taken_port_is_named() -> None:
     """The line says which port, of which part, and what to do (G14); a part that is not started may be taken."""
     ports = Ports.free()

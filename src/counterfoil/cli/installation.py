@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -206,10 +206,11 @@ async def ground(plan: Plan) -> AsyncIterator[Installation]:
 
 def _seats(plan: Plan) -> tuple[Seat, ...]:
     """Return the processes of every role: the first where one looks for it, those beside it on any free port."""
+    free = iter(Ports.free_ones(len(plan.roles) * (plan.each - 1), but_for=astuple(plan.ports)))
     return tuple(
         Seat(role, role.value, getattr(plan.ports, role.value.replace("-", "_")))
         if number == 1
-        else Seat(role, f"{role.value}-{number}", Ports.free_one())
+        else Seat(role, f"{role.value}-{number}", next(free))
         for role in plan.roles
         for number in range(1, plan.each + 1)
     )

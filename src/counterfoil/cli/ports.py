@@ -1,6 +1,7 @@
 """Which port each part of `counterfoil up` listens on."""
 
 import socket
+from collections.abc import Collection
 from contextlib import ExitStack
 from dataclasses import dataclass, fields
 from typing import Self
@@ -45,22 +46,28 @@ class Ports:
         offsets = {name: offset for offset, name in enumerate(_IN_BASE_ORDER)} | _OFFSETS
         return cls(**{name: base + offset for name, offset in offsets.items()})
 
-    @staticmethod
-    def free_one() -> int:
+    @classmethod
+    def free_one(cls) -> int:
         """Return a port that nothing listens on at this moment."""
-        with socket.socket() as probe:
-            probe.bind((ADDRESS, 0))
-            port: int = probe.getsockname()[1]
-            return port
+        return cls.free_ones(1)[0]
 
     @classmethod
     def free(cls) -> Self:
         """Return ports that nothing listens on at this moment."""
+        return cls(*cls.free_ones(len(fields(cls))))
+
+    @staticmethod
+    def free_ones(count: int, but_for: Collection[int] = ()) -> list[int]:
+        """Return so many different ports that nothing listens on at this moment, but for some that are spoken for."""
+        found: list[int] = []
         with ExitStack() as held:
-            probes = {field.name: held.enter_context(socket.socket()) for field in fields(cls)}
-            for probe in probes.values():
+            while len(found) < count:
+                probe = held.enter_context(socket.socket())
                 probe.bind((ADDRESS, 0))
-            return cls(**{name: probe.getsockname()[1] for name, probe in probes.items()})
+                port: int = probe.getsockname()[1]
+                if port not in but_for:
+                    found.append(port)
+        return found
 
     def refuse_taken(self, names: tuple[str, ...]) -> None:
         """Raise CommandFailed, naming it, for the first of these ports that something listens on already."""
