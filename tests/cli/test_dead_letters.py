@@ -88,6 +88,15 @@ async def test_all_of_a_reason_are_dropped_at_once(kafka: Kafka, counterfoil: Co
     assert (refused.returncode, "does not have what it said" in refused.stderr) == (1, True)
 
 
+@needs_kafka
+@pytest.mark.parametrize("what", ["replay", "drop"])
+def test_where_no_such_letter_waits_nothing_is_done(kafka: Kafka, counterfoil: Command, what: str) -> None:
+    """It is no failure, and nobody is told that Kafka is away."""
+    done = counterfoil("dlq", what, "--all", "--reason", "of-nobody", settings={"KAFKA_BROKERS": kafka.brokers})
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "no such letter waits" in done.stdout
+
+
 @pytest.mark.parametrize("which", [(), ("orders.placed.dlq:0:1", "--all")])
 @pytest.mark.parametrize("what", ["replay", "drop"])
 def test_which_letters_is_said_one_way(counterfoil: Command, what: str, which: tuple[str, ...]) -> None:

@@ -41,4 +41,4 @@ def test_brokers_have_to_be_named(counterfoil: Command) -> None:
 def test_nobody_there_is_unreachable(counterfoil: Command) -> None:
     """A broker that does not answer ends the command with 69, and one line."""
     done = counterfoil("topics", "check", settings={"KAFKA_BROKERS": "127.0.0.1:9"})
-    assert (done.returncode, done.stderr) == (69, "counterfoil: the bus does not answer\n")
+    assert (done.returncode, done.stderr) == (69, "counterfoil: the broker at KAFKA_BROKERS does not answer\n")

@@ -121,7 +121,7 @@ def _with_client(config: Mapping[str, Any], work: Any) -> Any:
     try:
         return work(client)
     except KafkaException as failure:
-        raise Unavailable("bus") from failure
+        raise Unavailable("broker at KAFKA_BROKERS") from failure
     finally:
         client.close()
 
@@ -182,7 +182,8 @@ def _settle(client: Client, decided: Mapping[tuple[str, int], set[int]]) -> None
         if len(metadata) > METADATA_BYTES:
             raise TooScattered
         moved.append(TopicPartition(topic, partition, upto, metadata))
-    client.commit(offsets=moved, asynchronous=False)
+    if moved:  # librdkafka takes a commit of nothing for a mistake
+        client.commit(offsets=moved, asynchronous=False)
 
 
 def _letter(message: Message) -> Letter:

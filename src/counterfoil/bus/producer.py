@@ -94,7 +94,7 @@ class Producer:
         try:
             await asyncio.to_thread(self._client.list_topics, timeout=timeout_seconds)
         except KafkaException as failure:
-            raise Unavailable("bus") from failure
+            raise Unavailable("broker at KAFKA_BROKERS") from failure
 
     async def close(self, timeout_seconds: float) -> None:
         """Return once all that is on its way was heard of, or that time is over."""

@@ -119,6 +119,6 @@ def _unread(config: Mapping[str, Any], group: str, topics: Collection[str], at: 
             since += max(0, (end if then.offset == OFFSET_END else then.offset) - upto)
         return Unread(count, since)
     except KafkaException as failure:
-        raise Unavailable("bus") from failure
+        raise Unavailable("broker at KAFKA_BROKERS") from failure
     finally:
         client.close()

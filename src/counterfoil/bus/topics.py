@@ -111,7 +111,7 @@ def _partitions(admin: AdminClient) -> dict[str, int]:
     try:
         listed = admin.list_topics(timeout=_ANSWER_SECONDS)
     except KafkaException as refusal:
-        raise Unavailable("bus") from refusal
+        raise Unavailable("broker at KAFKA_BROKERS") from refusal
     return {name: len(topic.partitions) for name, topic in listed.topics.items()}
 
 

@@ -56,7 +56,7 @@ def replay(ids: _Ids = None, *, everything: _All = False, reason: _Reason = "", 
         raise CommandFailed(f"{empty[0]} does not have what it said: let its sender send it anew, and drop this")
     back = asyncio.run(letters.send_back(config, chosen))
     _settle(config, back)
-    _tell("replayed", back, as_json=as_json)
+    _tell("replayed", back, chosen, as_json=as_json)
     if len(back) < len(chosen):
         raise CommandFailed(f"{len(chosen) - len(back)} are not known to be there: replay them again")
 
@@ -72,7 +72,7 @@ def drop(ids: _Ids = None, *, everything: _All = False, reason: _Reason = "", as
     config = kafka_config(load_from_process(None))
     chosen = _chosen(asyncio.run(letters.waiting(config)), ids, reason, everything=everything)
     _settle(config, chosen)
-    _tell("dropped", chosen, as_json=as_json)
+    _tell("dropped", chosen, chosen, as_json=as_json)
 
 
 def _settle(config: dict[str, Any], chosen: list["Letter"]) -> None:
@@ -101,12 +101,14 @@ def _chosen(found: list["Letter"], ids: list[str] | None, reason: str, *, everyt
     return [by_id[one] for one in wanted]
 
 
-def _tell(what: str, letters: list["Letter"], *, as_json: bool) -> None:
+def _tell(what: str, letters: list["Letter"], chosen: list["Letter"], *, as_json: bool) -> None:
     if as_json:
         terminal.print_json({what: [one.id for one in letters]})
         return
     for one in letters:
         typer.echo(f"{what} {one.id}")
+    if not chosen:
+        typer.echo(f"nothing is {what}: no such letter waits")
 
 
 def _shown(letter: "Letter") -> dict[str, Any]:

@@ -182,7 +182,7 @@ class InProgress(Retry):
 
 
 class Unavailable(Retry):
-    """Something we need does not answer; nothing was taken in. `dependency` names it: database, processor, bus."""
+    """Something we need does not answer; nothing was taken in. `dependency` names it: database, processor, broker."""
 
     dependency: str
 
