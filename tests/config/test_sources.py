@@ -12,7 +12,8 @@ from counterfoil.runtime.secret import Secret
 
 KAFKA = {"KAFKA_BROKERS": "kafka.example:9092"}
 SHOP = {"name": "shop", "database_url": "postgresql://app:hidden@db/shop", "topics": {"OrderPlaced": "orders.placed"}}
-LIST = 'must be a JSON list such as [{"name": "shop", "topics": {"OrderPlaced": "orders.placed"}}]'
+EXAMPLE = '[{"name": "shop", "database_url": "postgresql://shop-db/shop", "topics": {"OrderPlaced": "orders.placed"}}]'
+LIST = f"must be a JSON list such as {EXAMPLE}"
 TABLE = "must be a table's name, or a schema's and a table's: lower-case letters, digits and underscores"
 
 
@@ -70,11 +71,11 @@ def test_a_source_has_defaults_but_for_its_name_and_topics() -> None:
         ),
         (
             [{"name": "shop", "topics": SHOP["topics"]}],
-            "number 1: table is that of our own facts: name another one, or its database_url",
+            "number 1: needs a database_url, or another table: this one has our own facts",
         ),
         (
             [{"name": "shop", "topics": SHOP["topics"], "table": "public.outbox"}],
-            "number 1: table is that of our own facts: name another one, or its database_url",
+            "number 1: needs a database_url, or another table: this one has our own facts",
         ),
         (
             [{**SHOP, "topics": {}}],
@@ -108,6 +109,11 @@ def test_each_mistake_has_its_sentence(given: Any, sentence: str) -> None:
     found = refusal(given if isinstance(given, str) else json.dumps(given))
     assert found == f"OUTBOX_SOURCES {sentence}"
     assert "hidden" not in found.lower()
+
+
+def test_the_example_that_a_refusal_gives_is_taken() -> None:
+    """Whoever copies it is not refused a second time."""
+    assert [one.name for one in loaded(*json.loads(EXAMPLE)).outbox_sources] == ["shop"]
 
 
 def test_sources_want_kafka() -> None:

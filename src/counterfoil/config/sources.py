@@ -20,6 +20,7 @@ _IDENTIFIER = r"[a-z_][a-z0-9_]{0,62}"  # in quotes this is the name that Postgr
 _TOPIC = r"[A-Za-z0-9._-]{1,245}"  # Kafka's 249, and room for .dlq
 _TYPE = r"[!-~]{1,255}"
 _OUR_OWN = ("outbox", "public.outbox")
+_EXAMPLE = '[{"name": "shop", "database_url": "postgresql://shop-db/shop", "topics": {"OrderPlaced": "orders.placed"}}]'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +46,7 @@ def outbox_sources(text: str) -> tuple[OutboxSource, ...]:
     except (ValueError, RecursionError):
         given = None
     if not isinstance(given, list) or not given:
-        raise ValueError('must be a JSON list such as [{"name": "shop", "topics": {"OrderPlaced": "orders.placed"}}]')
+        raise ValueError(f"must be a JSON list such as {_EXAMPLE}")
     if len(given) > MOST_SOURCES:
         raise ValueError(f"names {len(given)} sources: at most {MOST_SOURCES}")
     sources = tuple(_source(one, f"number {place}:") for place, one in enumerate(given, start=1))
@@ -76,7 +77,7 @@ def _source(given: object, which: str) -> OutboxSource:
     wanted = "must be a table's name, or a schema's and a table's: lower-case letters, digits and underscores"
     table = _text(given, "table", which, rf"(?:{_IDENTIFIER}\.)?{_IDENTIFIER}", wanted, _TABLE)
     if url is None and table in _OUR_OWN:
-        raise ValueError(f"{which} table is that of our own facts: name another one, or its database_url")
+        raise ValueError(f"{which} needs a database_url, or another table: this one has our own facts")
     wanted = "must be the name of a channel: lower-case letters, digits and underscores"
     channel = _text(given, "channel", which, _IDENTIFIER, wanted, table.rpartition(".")[2])
     return OutboxSource(name=name, database_url=url, table=table, topics=_topics(given, which), channel=channel)
