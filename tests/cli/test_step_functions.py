@@ -144,7 +144,10 @@ def test_the_same_event_has_one_execution(aws: Aws, run: Run) -> None:
     assert second.stdout == first.stdout
     assert "started before" in second.stderr
     assert third == {"execution": first.stdout.strip(), "name": "event-2", "again": True}
-    assert other.stderr == "counterfoil: this key was already used for a request with other contents\n"
+    assert other.stderr == (
+        "counterfoil: this event was started before, with another input (amount): "
+        "say the same again, or take another --event\n"
+    )
 
 
 @pytest.mark.parametrize("event", ["a b", "ключ", "x" * 81, "a/b", "sha256-1"])
@@ -338,7 +341,10 @@ def test_nobody_there_is_unreachable(counterfoil: Command, aws: Aws) -> None:
 
     done = counterfoil("step-functions", "deploy", settings=settings)
 
-    assert (done.returncode, done.stderr) == (69, "counterfoil: the AWS endpoint does not answer\n")
+    assert (done.returncode, done.stderr) == (
+        69,
+        "counterfoil: the AWS endpoint of AWS_DEFAULT_REGION, or AWS_ENDPOINT_URL, does not answer\n",
+    )
 
 
 def test_an_endpoint_that_is_none_is_named(counterfoil: Command, aws: Aws) -> None:

@@ -76,4 +76,4 @@ def _told() -> Iterator[None]:
         why = "are missing: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or the role of this machine"
         raise Misconfigured("credentials of AWS", why) from None
     except failures.BotoCoreError:
-        raise Unavailable("AWS endpoint") from None
+        raise Unavailable("AWS endpoint of AWS_DEFAULT_REGION, or AWS_ENDPOINT_URL,") from None

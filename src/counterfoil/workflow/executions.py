@@ -6,12 +6,12 @@ An execution's name follows from its event id, so that a second start of the sam
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from counterfoil.domain.errors import IdempotencyKeyReused, NotFound
+from counterfoil.domain.errors import NotFound, Refused
 from counterfoil.workflow.account import Account
 
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_-]{1,80}")
@@ -20,6 +20,16 @@ _PLAIN: Final = re.compile(r"[A-Za-z0-9_-]{1,80}")
 _HASHED: Final = "sha256-"
 _TOKEN: Final = "task_token"  # noqa: S105  the name of the field, and no secret
 _DETAILS: Final = re.compile(r"[A-Za-z]+EventDetails")
+
+
+class StartedOtherwise(Refused):
+    """The event has an execution with another input: ask for that one, or take another event. It names what differs."""
+
+    def __init__(self, differing: Sequence[str]) -> None:
+        super().__init__(
+            f"this event was started before, with another input ({', '.join(differing)}): "
+            "say the same again, or take another --event"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +63,7 @@ def start(account: Account, machine_arn: str, given: Mapping[str, Any]) -> Start
     """Start the execution of an event, or find the one there is.
 
     Raises:
-        IdempotencyKeyReused: the event has an execution with another input.
+        StartedOtherwise: the event has an execution with another input.
         AwsRefused, Unavailable: as `account.opened` says.
     """
     name, text = name_of(given["event_id"]), json.dumps(given, ensure_ascii=False, separators=(",", ":"))
@@ -67,8 +77,10 @@ def start(account: Account, machine_arn: str, given: Mapping[str, Any]) -> Start
             found = _described(account, arn)
         else:
             return Started(arn, name, again=False)
-    if found is None or json.loads(found.get("input", "{}")) != json.loads(text):
-        raise IdempotencyKeyReused
+    before, wanted = json.loads((found or {}).get("input", "{}")), json.loads(text)
+    if before != wanted:
+        before = before if isinstance(before, dict) else {}  # others may start an execution with anything
+        raise StartedOtherwise(sorted(key for key in before | wanted if before.get(key) != wanted.get(key)))
     return Started(arn, name, again=True)
 
 
