@@ -12,6 +12,7 @@ from functools import partial
 from typing import Final
 
 import uvicorn
+from asyncpg import InterfaceError, PostgresError
 
 from examples.shop.api import application
 from examples.shop.database import open_pool
@@ -46,6 +47,8 @@ class Settings:
         for name in ("SHOP_DATABASE_URL", "KAFKA_BROKERS"):
             if not environment.get(name):
                 raise ValueError(f"{name} is not set")
+        if not environment["SHOP_DATABASE_URL"].startswith(("postgresql://", "postgres://")):
+            raise ValueError("SHOP_DATABASE_URL must start with postgresql://")
         port = environment.get("PORT", "8090")
         if not (port.isascii() and port.isdigit()):
             raise ValueError("PORT is no number")
@@ -87,7 +90,7 @@ def main() -> int:
         return SETTINGS_WRONG
     try:
         return asyncio.run(run(settings))
-    except OSError as error:  # its port is taken, or its database is not there
+    except (OSError, PostgresError, InterfaceError) as error:  # its port is taken, or its database is not there
         _log.critical("cannot go on: %s", error)
         return 1
 

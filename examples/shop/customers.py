@@ -168,10 +168,7 @@ def _wait_for_payment(visit: Visit, shop: str) -> None:
 
 
 def _ask(shop: str, method: str, path: str, body: Mapping[str, Any] | None = None) -> tuple[int, dict[str, Any]]:
-    address = urlsplit(shop)
-    if address.scheme != "http" or address.hostname is None:
-        raise ShopAway(f"{shop} is no http address")
-    connection = http.client.HTTPConnection(address.hostname, address.port, timeout=ANSWER_SECONDS)
+    connection = http.client.HTTPConnection(*_place(shop), timeout=ANSWER_SECONDS)
     try:
         headers = {"Content-Type": "application/json"}
         connection.request(method, path, None if body is None else json.dumps(body), headers)
@@ -183,6 +180,18 @@ def _ask(shop: str, method: str, path: str, body: Mapping[str, Any] | None = Non
         connection.close()
 
 
+def _place(shop: str) -> tuple[str, int | None]:
+    """Return a shop's host and port. Raises ShopAway where its address is none."""
+    try:
+        address = urlsplit(shop)
+        scheme, host, port = address.scheme, address.hostname, address.port
+    except ValueError:
+        scheme, host, port = "", None, None
+    if host is None or scheme != "http":
+        raise ShopAway(f"{shop} is no http address")
+    return host, port
+
+
 def main() -> int:
     """Let them in, and say how their visits ended."""
     parser = argparse.ArgumentParser(prog="python -m examples.shop.customers", description="Customers who order.")
@@ -190,6 +199,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="which; the same seed is the same customers")
     parser.add_argument("--shop", default="http://127.0.0.1:8090", help="where the shop is")
     given = parser.parse_args()
+    if given.orders < 1:
+        parser.error("--orders must be 1 or more")
     try:
         ends = play(plan(given.seed, given.orders), given.shop, _show)
     except ShopAway as away:

@@ -92,5 +92,6 @@ def test_a_shop_that_is_not_there_is_told_of() -> None:
     """Nobody waits for a shop that does not answer."""
     with pytest.raises(ShopAway, match="no answer"):
         play(plan(1, 1), f"http://127.0.0.1:{free_port()}")
-    with pytest.raises(ShopAway, match="no http address"):
-        play(plan(1, 1), "shop.example")
+    for address in ("shop.example", "http://shop.example:http", "http://[shop.example"):
+        with pytest.raises(ShopAway, match="no http address"):
+            play(plan(1, 1), address)

@@ -24,6 +24,7 @@ def test_what_is_not_set_is_the_usual() -> None:
     ("change", "sentence"),
     [
         ({"SHOP_DATABASE_URL": ""}, "SHOP_DATABASE_URL is not set"),
+        ({"SHOP_DATABASE_URL": "shop"}, "SHOP_DATABASE_URL must start with postgresql://"),
         ({"KAFKA_BROKERS": ""}, "KAFKA_BROKERS is not set"),
         ({"PORT": "http"}, "PORT is no number"),
     ],
@@ -60,3 +61,18 @@ async def test_a_port_that_is_taken_ends_the_process(database_url: str) -> None:
     assert ended.returncode == 1
     assert "Address already in use" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+async def test_a_database_that_was_not_made_ends_the_process(database_url: str) -> None:
+    """One line says which, as where `createdb` was forgotten."""
+    elsewhere = f"{database_url.rpartition('/')[0]}/nowhere"
+    ended = subprocess.run(
+        [sys.executable, "-m", "examples.shop"],
+        cwd=CHECKOUT,
+        env={"PATH": os.defpath, **WHOLE, "SHOP_DATABASE_URL": elsewhere, "PORT": str(free_port())},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ended.returncode, len(ended.stderr.splitlines())) == (1, 1)
+    assert 'database "nowhere" does not exist' in ended.stderr
