@@ -16,7 +16,7 @@ from counterfoil.cli.installation import Plan
 from counterfoil.cli.ports import Ports
 from counterfoil.cli.up import Home, PortBase, show_processes, until_told
 from examples.pipeline import demo
-from examples.pipeline.running import Pipeline, pipeline
+from examples.pipeline.running import SHOP, Pipeline, pipeline
 
 SHOP_PORT = 8090
 """Where the shop is found, if no base moves it."""
@@ -101,14 +101,16 @@ async def _played(  # noqa: PLR0913 - as the command has them
 def _introduce(running: Pipeline) -> None:
     """Print what runs where, and what to try next."""
     show_processes(running.here)
+    plan = running.here.plan
     order = '{"customer_id": "kim", "email": "kim@shop.example", "payment_method": "pm_card_visa", '
     items = '"items": [{"sku": "tea-sencha", "quantity": 2}]}'
     terminal.console().print(
-        f"\nThe shop is at {running.shop_url}. In another window, try:\n\n"
+        f"\nThe shop is at {running.shop_url}, its log {plan.log(SHOP)}. In another window, try:\n\n"
         f"    curl {running.shop_url}/orders -H 'Content-Type: application/json' -d '{order}{items}'\n"
         f"    curl {running.shop_url}/books\n"
         f"    .venv/bin/python -m examples.shop.customers --orders 100 --seed 2 --shop {running.shop_url}\n\n"
-        f"With COUNTERFOIL_HOME={running.here.plan.home} the commands of counterfoil find the gateway.\n"
+        f"    COUNTERFOIL_HOME={plan.home} .venv/bin/counterfoil list\n"
+        f"    KAFKA_BROKERS={running.here.own['KAFKA_BROKERS']} .venv/bin/counterfoil dlq list\n\n"
         "Ctrl-C stops everything.\n"
     )
 

@@ -39,10 +39,11 @@ async def pipeline(plan: Plan, shop_port: int | None = None) -> AsyncIterator[Pi
 
     The shop has any free port unless one is given.
 
-    The shop has a database of its own on the same server, and the outbox-publisher reads the outbox there. Raises as
-    `counterfoil.cli.installation.installation` does.
+    The shop has a database of its own on the same server, and the outbox-publisher reads the outbox there. Raises
+    UnfitProcfileError, and as `counterfoil.cli.installation.installation` does.
     """
     commands = procfile.read(PROCFILE.read_text("utf-8"))
+    procfile.demand(commands, [SHOP, *config.Role])
     async with ground(replace(plan, kafka=True, commands=commands)) as here:
         database_url = await _database(here)
         plan.say("Starting the shop …")

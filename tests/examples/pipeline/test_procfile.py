@@ -28,13 +28,27 @@ def test_programs_of_our_own_environment_are_found_there() -> None:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("web counterfoil", "line 1 of the Procfile is not `name: command`"),
-        ("web:", "line 1 of the Procfile is not `name: command`"),
-        ("# a comment\n\nweb: one\nweb: two", "line 4 of the Procfile names web a second time"),
-        ("web: 'open", "line 1 of the Procfile: No closing quotation"),
+        ("web counterfoil", "the Procfile has no `name: command` in line 1"),
+        ("web:", "the Procfile has no `name: command` in line 1"),
+        ("# a comment\n\nweb: one\nweb: two", "the Procfile names web a second time in line 4"),
+        ("web: 'open", "the Procfile cannot be read in line 1: No closing quotation"),
     ],
 )
 def test_a_line_that_cannot_be_read_is_named(text: str, why: str) -> None:
     """Nothing is started then."""
-    with pytest.raises(procfile.UnreadableProcfileError, match=f"^{why}$"):
+    with pytest.raises(procfile.UnfitProcfileError, match=f"^{why}$"):
         procfile.read(text)
+
+
+@pytest.mark.parametrize(
+    ("found", "why"),
+    [
+        (["shop", "worker", "extra"], "the Procfile names extra, which nothing here starts: shop, worker"),
+        (["worker"], "the Procfile has no line for shop"),
+    ],
+)
+def test_what_the_pipeline_does_not_start_is_named(found: list[str], why: str) -> None:
+    """Nobody waits for a process that is in the file and never runs, nor does the pipeline run without one."""
+    with pytest.raises(procfile.UnfitProcfileError, match=f"^{why}$"):
+        procfile.demand(found, ["shop", "worker"])
+    procfile.demand(["worker", "shop"], ["shop", "worker"])
