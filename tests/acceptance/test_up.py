@@ -17,9 +17,9 @@ STOPPED_SECONDS = 45.0
 
 
 @contextmanager
-def running(home: Path, port_base: int, environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+def running(home: Path, port_base: int, environment: dict[str, str], *more: str) -> Iterator[subprocess.Popen[str]]:
     """Run `counterfoil up` until it says that everything is there; killed at the end if it still runs."""
-    arguments = ("up", "--home", str(home), "--port-base", str(port_base))
+    arguments = ("up", "--home", str(home), "--port-base", str(port_base), *more)
     with subprocess.Popen(command(*arguments), env=environment, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         said: list[str] = []

@@ -123,6 +123,17 @@ def test_sources_want_kafka() -> None:
     assert str(caught.value) == "KAFKA_BROKERS is missing: OUTBOX_SOURCES is set, and its rows are for Kafka"
 
 
+def test_a_command_that_starts_a_kafka_needs_none() -> None:
+    """`up --kafka` is given sources, and makes the brokers."""
+    assert len(config.load({"OUTBOX_SOURCES": json.dumps([SHOP])}, None).outbox_sources) == 1
+
+
+def test_sources_that_are_written_are_read_again() -> None:
+    """For a process that we start; nothing is left out or added."""
+    sources = loaded(SHOP, {"name": "billing", "table": "billing.outbox", "topics": SHOP["topics"]}).outbox_sources
+    assert loaded(*json.loads(config.written_sources(sources))).outbox_sources == sources
+
+
 def test_no_source_travels_in_the_clear_in_live_mode() -> None:
     """As our own database does not; in test mode it may."""
     clear = {**SHOP, "database_url": "postgresql://app:hidden@db/shop?sslmode=disable"}

@@ -276,6 +276,18 @@ async def _token(database: "asyncpg.Connection[asyncpg.Record]", home: Path) -> 
     return await tokens.create(database, f"up-{TimeOrderedIds(clock).new()}", tokens.Scope, clock.now())
 
 
+def _ways_of_orders(plan: Plan) -> dict[str, str]:
+    """Return the settings of the ways on which orders come and facts go, beside HTTP."""
+    settings, own = plan.settings, {}
+    if plan.kafka and settings.kafka_config:
+        own["KAFKA_CONFIG"] = json.dumps({name: secret.reveal() for name, secret in settings.kafka_config.items()})
+    if plan.kafka and settings.outbox_sources:
+        own["OUTBOX_SOURCES"] = config.written_sources(settings.outbox_sources)
+    if settings.step_functions_queue_url is not None:
+        own["STEP_FUNCTIONS_QUEUE_URL"] = settings.step_functions_queue_url
+    return own
+
+
 def _shared_environment(plan: Plan) -> dict[str, str]:
     """Return the settings that every role gets, but for the database's; each then reads the ones it needs.
 
@@ -293,8 +305,7 @@ def _shared_environment(plan: Plan) -> dict[str, str]:
         "FRAUD_TIMEOUT": f"{settings.fraud_timeout.total_seconds():.0f} s",
         "FRAUD_AUTO_BLOCK": str(settings.fraud_auto_block),
     }
-    if plan.kafka and settings.kafka_config:
-        own["KAFKA_CONFIG"] = json.dumps({name: secret.reveal() for name, secret in settings.kafka_config.items()})
+    own |= _ways_of_orders(plan)
     if plan.sandbox:
         own |= {
             "MODE": config.Mode.TEST.value,

@@ -23,6 +23,7 @@ from counterfoil.config.kinds import SecretsSource as SecretsSource
 from counterfoil.config.kinds import Settings as Settings
 from counterfoil.config.kinds import StripeDriver as StripeDriver
 from counterfoil.config.sources import OutboxSource as OutboxSource
+from counterfoil.config.sources import written_sources as written_sources
 from counterfoil.config.table import SETTINGS as SETTINGS
 from counterfoil.config.table import Setting as Setting
 from counterfoil.config.values import STRIPE_API_VERSION as STRIPE_API_VERSION
@@ -68,7 +69,7 @@ def load(environ: Mapping[str, str], role: Role | None) -> Settings:
             text = None if setting.is_kept_from(role) else _read(setting, in_files[setting.name])
         values[setting.field] = _parsed(setting, text if text is not None else setting.default)
     settings = Settings(**values)
-    _refuse_contradictions(settings, environ)
+    _refuse_contradictions(settings, environ, role)
     if settings.mode is Mode.LIVE:
         for name in open_files(environ, role):
             raise Misconfigured(name, "names a file that everybody on this machine may read, and MODE is live")
@@ -183,11 +184,11 @@ def _parsed(setting: Setting, text: str | None) -> object:
         raise Misconfigured(setting.name, str(refusal)) from None
 
 
-def _refuse_contradictions(settings: Settings, environ: Mapping[str, str]) -> None:
+def _refuse_contradictions(settings: Settings, environ: Mapping[str, str], role: Role | None) -> None:
     live = settings.mode is Mode.LIVE
     if settings.smtp_url is not None and settings.mail_from is None:
         raise Misconfigured("MAIL_FROM", "is missing: SMTP_URL is set, and a letter comes from somebody")
-    if settings.outbox_sources and settings.kafka_brokers is None:
+    if settings.outbox_sources and settings.kafka_brokers is None and role is not None:  # `up --kafka` starts a Kafka
         raise Misconfigured("KAFKA_BROKERS", "is missing: OUTBOX_SOURCES is set, and its rows are for Kafka")
     if settings.stripe_key is not None and ("_live_" in settings.stripe_key.reveal()[:8]) != live:
         kind = "test" if live else "live"

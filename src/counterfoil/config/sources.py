@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -55,6 +55,22 @@ def outbox_sources(text: str) -> tuple[OutboxSource, ...]:
     if len({(one.database_url, one.table.removeprefix("public.")) for one in sources}) != len(sources):
         raise ValueError("names one table twice: each of its rows would have two senders")
     return sources
+
+
+def written_sources(sources: Iterable[OutboxSource]) -> str:
+    """Return sources as `outbox_sources` reads them, secrets and all: for a process that we start."""
+    return json.dumps(
+        [
+            {
+                "name": one.name,
+                "table": one.table,
+                "topics": dict(one.topics),
+                "channel": one.channel,
+                **({} if one.database_url is None else {"database_url": one.database_url.reveal()}),
+            }
+            for one in sources
+        ]
+    )
 
 
 class _Twice(Exception):
