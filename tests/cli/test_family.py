@@ -205,3 +205,21 @@ async def test_nothing_outlives_a_killed_owner(tmp_path: Path) -> None:
         process.kill()
     await until(lambda: not any(is_alive(pid) for pid in pids))
     assert (tmp_path / "well.log").read_text().splitlines()[-1] == "well told"
+
+
+UNREADY = """
+import http.server, json, sys
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(503)
+        self.end_headers()
+        self.wfile.write(json.dumps({"ready": False, "checks": {"database": "ok", "queue": "is gone"}}).encode())
+http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+"""
+
+
+async def test_who_is_never_ready_says_what_it_lacks(tmp_path: Path) -> None:
+    """In the one line, so that nobody has to find it in a log."""
+    with pytest.raises(CommandFailed, match=r"one was not ready within 5 s; queue: is gone \(its log is .*one\.log\)"):
+        async with family(print, patience=Patience(start_seconds=5)) as kept:
+            await kept.start(member(tmp_path, "one", program=UNREADY))

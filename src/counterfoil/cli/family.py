@@ -6,6 +6,7 @@ process that keeps them is killed, `group_keeper.py` ends them.
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -62,10 +63,11 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long a member that is asked to end may take, and the waits before one that ended is started again."""
+    """How long a member may take to end and to be ready, and the waits before one that ended is started again."""
 
     drain_seconds: float = DRAIN_SECONDS
     back_off_seconds: tuple[float, ...] = BACK_OFF_SECONDS
+    start_seconds: float = START_SECONDS
 
 
 class Family:
@@ -164,18 +166,20 @@ class Family:
     async def _until_ready(self, member: Member) -> None:
         import httpx
 
-        process = self._processes[member.name]
-        async with httpx.AsyncClient(trust_env=False, timeout=START_SECONDS) as client:
+        process, seconds, lacks = self._processes[member.name], self._patience.start_seconds, ""
+        async with httpx.AsyncClient(trust_env=False, timeout=seconds) as client:
             try:
-                async with asyncio.timeout(START_SECONDS):
+                async with asyncio.timeout(seconds):
                     while process.returncode is None:
                         with contextlib.suppress(httpx.TransportError, ConnectionError):
-                            if await _answers(client, member.health_url):
+                            if (found := await _lacks(client, member.health_url)) is None:
                                 return
+                            lacks = found
                         await asyncio.sleep(_POLL_SECONDS)
             except TimeoutError:
+                why = f"; {lacks}" if lacks else ""
                 raise CommandFailed(
-                    f"{member.name} was not ready within {START_SECONDS:.0f} s: see {member.log}"
+                    f"{member.name} was not ready within {seconds:.0f} s{why} (its log is {member.log})"
                 ) from None
         raise CommandFailed(f"{member.name} ended while it started: {last_line(member.log)} (its log is {member.log})")
 
@@ -247,14 +251,24 @@ async def family(
         raise first_cause(raised) from None
 
 
-async def _answers(client: "httpx.AsyncClient", url: str) -> bool:
-    """Say whether a member can do its work."""
+async def _lacks(client: "httpx.AsyncClient", url: str) -> str | None:
+    """Return None once a member can do its work; until then those of its checks that fail, where it has any."""
     parts = urlsplit(url)
     if parts.scheme != "tcp":
-        return (await client.get(url)).status_code == _OK
+        answer = await client.get(url)
+        return None if answer.status_code == _OK else _failing(answer.text)
     _, writer = await asyncio.open_connection(parts.hostname, parts.port)
     writer.close()
-    return True
+    return None
+
+
+def _failing(told: str) -> str:
+    """Return the checks of a role's `/readyz` that are not ok, with what each says; nothing of another answer."""
+    try:
+        checks: dict[str, str] = json.loads(told)["checks"]
+    except (ValueError, KeyError, TypeError):
+        return ""
+    return ", ".join(f"{name}: {said}" for name, said in checks.items() if said != "ok")
 
 
 def _make_log(log: Path) -> None:
