@@ -10,7 +10,7 @@ import typer
 from counterfoil import config
 from counterfoil.cli import terminal
 from counterfoil.cli.application import ended
-from counterfoil.cli.exits import ExitCode
+from counterfoil.cli.exits import CommandFailed, ExitCode
 from counterfoil.cli.fresh_home import kept_or_fresh
 from counterfoil.cli.installation import Plan
 from counterfoil.cli.ports import Ports
@@ -118,8 +118,12 @@ def _introduce(running: Pipeline) -> None:
 async def _shop(running: Pipeline, orders: int, seed: int) -> None:
     """Let customers place orders, and say how they left."""
     screen = terminal.console()
-    with demo.progress(screen) as moved:
-        visits = await demo.placed(running, orders, seed, moved)
+    try:
+        with demo.progress(screen) as moved:
+            visits = await demo.placed(running.shop_url, orders, seed, moved)
+    except CommandFailed as why:  # all else goes on; or it was told to stop meanwhile
+        screen.print(f"  {why}")
+        return
     screen.print("  " + ", ".join(f"{count} {end}" for end, count in sorted(visits.items())))
 
 

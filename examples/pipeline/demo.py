@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from counterfoil.cli import terminal
+from counterfoil.cli.exits import CommandFailed
 from counterfoil.cli.sides import BothSides
 from counterfoil.runtime.clock import SystemClock
 from examples.pipeline import three_books
@@ -50,18 +51,25 @@ class Told:
 
 async def played(running: Pipeline, orders: int, seed: int, moved: Moved) -> Told:
     """Let customers place orders, wait for the end of each, and compare the books."""
-    visits = await placed(running, orders, seed, moved)
+    visits = await placed(running.shop_url, orders, seed, moved)
     async with BothSides(running.here, SystemClock()) as sides:
         three, differing = await compared(running, sides, moved)
     return Told(three, differing, visits)
 
 
-async def placed(running: Pipeline, orders: int, seed: int, moved: Moved) -> Counter[str]:
-    """Let customers place orders; return how many visits ended how."""
+async def placed(shop_url: str, orders: int, seed: int, moved: Moved) -> Counter[str]:
+    """Let customers place orders; return how many visits ended how.
+
+    Raises:
+        CommandFailed: the shop did not answer, or not as it should.
+    """
     plan = customers.plan(seed, orders)
-    return await asyncio.to_thread(
-        customers.play, plan, running.shop_url, lambda done: moved("orders placed", done, orders)
-    )
+    try:
+        return await asyncio.to_thread(
+            customers.play, plan, shop_url, lambda done: moved("orders placed", done, orders)
+        )
+    except customers.ShopAway as away:
+        raise CommandFailed(f"not all orders were placed: {away}") from None
 
 
 async def compared(

@@ -1,4 +1,4 @@
-"""When the demonstration says that books are equal, and when it gives up."""
+"""When the demonstration says that books are equal, when it gives up, and what it says of a shop that is gone."""
 
 import asyncio
 from collections.abc import Mapping
@@ -6,7 +6,9 @@ from typing import Any, cast
 
 import pytest
 from tests.examples.pipeline.test_three_books import equal
+from tests.stage import free_port
 
+from counterfoil.cli.exits import CommandFailed
 from counterfoil.cli.sides import BothSides
 from examples.pipeline import demo, three_books
 from examples.pipeline.running import Pipeline
@@ -103,3 +105,9 @@ async def test_patience_begins_anew_whenever_something_moves(looking: pytest.Mon
     queue = [books(**{name: {"status": "placed"} for name in names[left:]}) for left in range(5) for _twice in range(2)]
     differing, _ = await compared(looking, Reader(*queue, dict(equal().shop)), 2)
     assert differing == []
+
+
+async def test_a_shop_that_is_gone_is_one_line() -> None:
+    """As when everything is told to stop while customers order: no trace, and nobody waits."""
+    with pytest.raises(CommandFailed, match=r"^not all orders were placed: no answer from http://127"):
+        await demo.placed(f"http://127.0.0.1:{free_port()}", 1, 1, lambda *_: None)
