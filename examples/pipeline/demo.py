@@ -16,7 +16,7 @@ from counterfoil.cli.sides import BothSides
 from counterfoil.runtime.clock import SystemClock
 from examples.pipeline import three_books
 from examples.pipeline.running import Pipeline
-from examples.pipeline.three_books import Three
+from examples.pipeline.three_books import OverHttp, Reader, Three
 from examples.shop import customers
 
 SETTLED_SECONDS: Final = 120.0
@@ -53,7 +53,7 @@ async def played(running: Pipeline, orders: int, seed: int, moved: Moved) -> Tol
     """Let customers place orders, wait for the end of each, and compare the books."""
     visits = await placed(running.shop_url, orders, seed, moved)
     async with BothSides(running.here, SystemClock()) as sides:
-        three, differing = await compared(running, sides, moved)
+        three, differing = await compared(OverHttp(running.shop_url, sides), moved)
     return Told(three, differing, visits)
 
 
@@ -73,26 +73,26 @@ async def placed(shop_url: str, orders: int, seed: int, moved: Moved) -> Counter
 
 
 async def compared(
-    running: Pipeline, sides: BothSides, moved: Moved, patience_seconds: float = SETTLED_SECONDS
+    reader: Reader, moved: Moved, patience_seconds: float = SETTLED_SECONDS, look_seconds: float = LOOK_SECONDS
 ) -> tuple[Three, list[str]]:
     """Return the books and their differences once they are equal, or nothing has moved for that long."""
     loop = asyncio.get_running_loop()
     last, since = -1, loop.time()
     while True:
-        shop = await three_books.shop_books(running.shop_url)
+        shop = await reader.shop()
         left, total = three_books.unsettled(shop), len(shop["by_order"])
         moved("orders settled", max(0, total - left), total)
         if left == 0:
-            three = await three_books.read(running.shop_url, sides)
+            three = await reader.three()
             left = len(differing := three_books.differences(three))
             if not differing:
                 return three, []
         if left != last:
             last, since = left, loop.time()
         elif loop.time() - since > patience_seconds:
-            three = await three_books.read(running.shop_url, sides)
+            three = await reader.three()
             return three, three_books.differences(three)
-        await asyncio.sleep(LOOK_SECONDS)
+        await asyncio.sleep(look_seconds)
 
 
 def show(told: Told) -> None:

@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import httpx
 
@@ -61,23 +61,39 @@ class Line:
         return Money(figure, CURRENCY).format() if self.is_money else str(figure)
 
 
-async def shop_books(shop_url: str) -> Mapping[str, Any]:
-    """Return the shop's books as it shows them now."""
-    async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
-        answer = await client.get(f"{shop_url}/books")
-    books: Mapping[str, Any] = answer.raise_for_status().json()
-    return books
+class Reader(Protocol):
+    """Reads the books as often as it is asked to."""
+
+    async def shop(self) -> Mapping[str, Any]:
+        """Return the shop's books as it shows them now."""
+
+    async def three(self) -> Three:
+        """Return all three."""
 
 
-async def read(shop_url: str, sides: BothSides) -> Three:
-    """Read all three."""
-    shop = await shop_books(shop_url)
-    asked_for = defaultdict[str, Counter[str]](Counter)
-    for fact in await sides.published():
-        asked = fact["data"]
-        if fact["type"] == "InventoryAdjustmentRequested" and asked["direction"] == "DECREMENT":
-            asked_for[asked["order_id"]].update({item["sku"]: item["quantity"] for item in asked["items"]})
-    return Three(shop, await books.read(sides), dict(asked_for))
+@dataclass(frozen=True, slots=True)
+class OverHttp:
+    """Reads the books of a shop, of an installation and of its sandbox, each where it is."""
+
+    shop_url: str
+    sides: BothSides
+
+    async def shop(self) -> Mapping[str, Any]:
+        """Return the shop's books as it shows them now."""
+        async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
+            answer = await client.get(f"{self.shop_url}/books")
+        found: Mapping[str, Any] = answer.raise_for_status().json()
+        return found
+
+    async def three(self) -> Three:
+        """Return all three."""
+        shop = await self.shop()
+        asked_for = defaultdict[str, Counter[str]](Counter)
+        for fact in await self.sides.published():
+            asked = fact["data"]
+            if fact["type"] == "InventoryAdjustmentRequested" and asked["direction"] == "DECREMENT":
+                asked_for[asked["order_id"]].update({item["sku"]: item["quantity"] for item in asked["items"]})
+        return Three(shop, await books.read(self.sides), dict(asked_for))
 
 
 def unsettled(shop: Mapping[str, Any]) -> int:

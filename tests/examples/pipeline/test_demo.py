@@ -2,65 +2,41 @@
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from tests.examples.pipeline.test_three_books import equal
 from tests.stage import free_port
 
 from counterfoil.cli.exits import CommandFailed
-from counterfoil.cli.sides import BothSides
-from examples.pipeline import demo, three_books
-from examples.pipeline.running import Pipeline
+from examples.pipeline import demo
 from examples.pipeline.three_books import Three
 
-URL = "http://shop.example"
 
-
-class Running:
-    """A pipeline of which nothing but the shop's address is asked."""
-
-    shop_url = URL
-
-
-class Reader:
-    """Books as a test makes them up: how each read finds the shop, the last one from then on."""
+class MadeUp:
+    """Books as a test makes them up: how each look finds the shop, the last one from then on."""
 
     def __init__(self, *found: Mapping[str, Any]) -> None:
         self.found = list(found)
         self.looks = 0
 
-    async def shop_books(self, shop_url: str) -> Mapping[str, Any]:
+    async def shop(self) -> Mapping[str, Any]:
         """Return the shop's books of this look."""
-        assert shop_url == URL
         self.looks += 1
         return self.found.pop(0) if len(self.found) > 1 else self.found[0]
 
-    async def read(self, shop_url: str, _sides: BothSides) -> Three:
+    async def three(self) -> Three:
         """Return all three books as they are now."""
-        assert shop_url == URL
         three = equal()
         return Three(self.found[0], three.both, three.asked_for)
 
 
-@pytest.fixture
-def looking(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """Looks that follow each other at once."""
-    monkeypatch.setattr(demo, "LOOK_SECONDS", 0)
-    return monkeypatch
-
-
-async def compared(looking: pytest.MonkeyPatch, reader: Reader, patience: float) -> tuple[list[str], list[Any]]:
-    """Compare these books; return their differences, and what a watcher is told."""
-    looking.setattr(three_books, "shop_books", reader.shop_books)
-    looking.setattr(three_books, "read", reader.read)
+async def compared(reader: MadeUp, patience: float, between: float = 0) -> tuple[list[str], list[Any]]:
+    """Compare these books, so many seconds between two looks; return their differences, and what a watcher is told."""
     seen: list[Any] = []
     async with asyncio.timeout(30):
         _, differing = await demo.compared(
-            cast("Pipeline", Running()),
-            cast("BothSides", None),
-            lambda what, done, total: seen.append((what, done, total)),
-            patience,
+            reader, lambda what, done, total: seen.append((what, done, total)), patience, between
         )
     return differing, seen
 
@@ -74,36 +50,35 @@ def books(**orders: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-async def test_books_that_become_equal_are_waited_for(looking: pytest.MonkeyPatch) -> None:
+async def test_books_that_become_equal_are_waited_for() -> None:
     """It looks until every order has its end, and ends at once then."""
     open_ones = [books(kept={"status": "placed"}, declined={"status": "placed"}), books(kept={"status": "placed"})]
-    reader = Reader(*open_ones, dict(equal().shop))
-    differing, seen = await compared(looking, reader, 60)
+    reader = MadeUp(*open_ones, dict(equal().shop))
+    differing, seen = await compared(reader, 60)
     assert (differing, reader.looks) == ([], 3)
     assert seen == [("orders settled", done, 5) for done in (3, 4, 5)]
 
 
-async def test_books_in_which_nothing_moves_are_given_up(looking: pytest.MonkeyPatch) -> None:
+async def test_books_in_which_nothing_moves_are_given_up() -> None:
     """And it is said what differs then: that an order has no end, and that money was kept."""
-    reader = Reader(books(kept={"status": "placed"}, back={"refunded_cents": 0}))
-    differing, _ = await compared(looking, reader, 0.05)
+    reader = MadeUp(books(kept={"status": "placed"}, back={"refunded_cents": 0}))
+    differing, _ = await compared(reader, 0.05)
     assert "order kept: placed in the shop, and its payment succeeded" in differing
     assert "order back: cancelled in the shop, and 0 of the 1290 paid given back" in differing
 
 
-async def test_books_that_are_settled_and_differ_are_given_up(looking: pytest.MonkeyPatch) -> None:
+async def test_books_that_are_settled_and_differ_are_given_up() -> None:
     """Every order has its end, and one of them another than its payment has."""
-    differing, seen = await compared(looking, Reader(books(declined={"status": "paid"})), 0.05)
+    differing, seen = await compared(MadeUp(books(declined={"status": "paid"})), 0.05)
     assert "order declined: paid in the shop, and its payment failed" in differing
     assert set(seen) == {("orders settled", 5, 5)}
 
 
-async def test_patience_begins_anew_whenever_something_moves(looking: pytest.MonkeyPatch) -> None:
+async def test_patience_begins_anew_whenever_something_moves() -> None:
     """A long queue is no standstill."""
-    looking.setattr(demo, "LOOK_SECONDS", 0.25)
     names = ["kept", "back", "declined", "at once", "refused"]
     queue = [books(**{name: {"status": "placed"} for name in names[left:]}) for left in range(5) for _twice in range(2)]
-    differing, _ = await compared(looking, Reader(*queue, dict(equal().shop)), 2)
+    differing, _ = await compared(MadeUp(*queue, dict(equal().shop)), 2, between=0.25)
     assert differing == []
 
 

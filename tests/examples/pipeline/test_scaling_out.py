@@ -23,8 +23,9 @@ from counterfoil.roles.dispatcher.gateway import Gateway, open_gateway
 from counterfoil.roles.hearing import Heard, hearing
 from counterfoil.runtime.clock import SystemClock
 from counterfoil.store import embedded
-from examples.pipeline import demo, three_books
+from examples.pipeline import demo
 from examples.pipeline.running import Pipeline, pipeline
+from examples.pipeline.three_books import OverHttp
 from examples.shop import customers
 from examples.shop.customers import Cancels, Visit
 
@@ -90,10 +91,10 @@ async def test_two_of_every_role_give_the_same_books(tmp_path: Path) -> None:
             ends = await asyncio.to_thread(customers.play, visits, running.shop_url)
             await leaving
             async with BothSides(running.here, SystemClock()) as sides:
-                before, differing = await demo.compared(running, sides, lambda *_: None)
+                before, differing = await demo.compared(OverHttp(running.shop_url, sides), lambda *_: None)
                 assert differing == []
                 await replayed(running, "another group", ORDERS - ends["out of stock"])
-                after = await three_books.read(running.shop_url, sides)
+                after = await OverHttp(running.shop_url, sides).three()
     finally:
         embedded.remove(home)
     by_order = before.shop["by_order"]

@@ -26,6 +26,7 @@ from counterfoil.runtime.clock import SystemClock
 from counterfoil.store import embedded
 from examples.pipeline import demo, three_books
 from examples.pipeline.running import Pipeline, pipeline
+from examples.pipeline.three_books import OverHttp
 from examples.shop import customers
 
 pytestmark = [pytest.mark.storm, pytest.mark.skipif(bool(LACKING), reason=WHY_SKIPPED)]
@@ -108,7 +109,9 @@ async def test_three_books_are_equal_after_a_storm(tmp_path: Path) -> None:
             over.set()
             wanted, out_of_stock = await ordering
             async with BothSides(running.here, SystemClock()) as sides:
-                three, differing = await demo.compared(running, sides, lambda *_: None, SETTLED_SECONDS)
+                three, differing = await demo.compared(
+                    OverHttp(running.shop_url, sides), lambda *_: None, SETTLED_SECONDS
+                )
         for line in three_books.lines(three):
             say(*line.cells(), sep=" | ")
         assert differing == []
