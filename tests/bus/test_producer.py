@@ -71,9 +71,10 @@ def let_fail(client: Client) -> None:
 
 async def test_what_is_told_of_is_there(producer: Producer, kafka: Kafka) -> None:
     """A thousand messages, each once, with its key and headers; those of one key in their order."""
-    assert set(await sent(producer, *(message(number) for number in range(1000)))) == {None}
+    topic = await kafka.topic_of_own("thousand")
+    assert set(await sent(producer, *(message(number, topic=topic) for number in range(1000)))) == {None}
 
-    heard = await kafka.heard("refunds.requested", lambda found: len(found) >= 1000)
+    heard = await kafka.heard(topic, lambda found: len(found) >= 1000)
     ids = [int(header(one, "ce_id")) for one in heard]
     assert sorted(ids) == list(range(1000))
     for key in range(7):

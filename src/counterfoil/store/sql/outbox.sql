@@ -16,8 +16,9 @@ WITH lowest AS (
     SELECT DISTINCT ON (payment_id) payment_id, version
       FROM outbox WHERE payment_id <> ALL($2::uuid[]) ORDER BY payment_id, version LIMIT $1::int
 )
-SELECT payment_id, f.version, f.id, f.name, f.schema_version, f.occurred_at, f.body::text AS body, p.traceparent
-  FROM lowest JOIN facts AS f USING (payment_id, version) JOIN payments AS p ON p.id = payment_id ORDER BY payment_id;
+SELECT payment_id, version, f.id, f.name, f.schema_version, f.occurred_at, f.body::text AS body,
+       (SELECT traceparent FROM payments WHERE id = payment_id) AS traceparent
+  FROM lowest JOIN facts AS f USING (payment_id, version) ORDER BY payment_id;
 
 -- name: source
 -- What names this installation to those who hear of several: its database. Takes no lock.
