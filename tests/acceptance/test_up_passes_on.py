@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 import pytest_asyncio
-from tests.acceptance.test_up import running
+from tests.acceptance.test_up import STOPPED_SECONDS, running
 from tests.aws import server
 from tests.broker import LACKING, WHY_SKIPPED, Kafka
 from tests.conftest import DatabaseMaker
@@ -41,8 +41,11 @@ async def test_sources_and_the_queue_of_tasks_are_passed_on(
             queue = aws.sqs.create_queue(QueueName="tasks", Attributes={"RedrivePolicy": policy})["QueueUrl"]
             told = {"OUTBOX_SOURCES": json.dumps([source]), "STEP_FUNCTIONS_QUEUE_URL": queue}
             settings = {**environment, **aws.settings, **told, "KAFKA_BROKERS": kafka.brokers}
-            with running(home, port_base, settings, "--kafka"):
-                return [ready(port_base + offset) for offset in (3, 4)]
+            with running(home, port_base, settings, "--kafka") as process:
+                found = [ready(port_base + offset) for offset in (3, 4)]
+                process.terminate()
+                process.wait(STOPPED_SECONDS)
+                return found
 
     worker, publisher = await asyncio.to_thread(checks)
     assert worker["task queue"] == "ok"

@@ -88,6 +88,7 @@ async def test_every_message_has_its_effect_once_and_is_passed(members: Members,
         assert of_key == sorted(of_key)
 
 
+@pytest.mark.storm
 async def test_what_a_killed_member_had_in_hand_comes_again(members: Members, kafka: Kafka, topic: str) -> None:
     """One message never ends: what stands before it is committed, it and what stands behind it come to the next."""
     stuck, first = asyncio.Event(), Counter[int]()
@@ -167,6 +168,7 @@ async def test_dead_letters_do_not_stop_a_partition(members: Members, kafka: Kaf
     assert done == set(range(100)) - set(letters)
 
 
+@pytest.mark.storm
 async def test_members_come_and_go_and_no_message_is_lost(members: Members, kafka: Kafka, topic: str) -> None:
     """A second member joins in mid-flow and a first one leaves (Q18): what was in hand is finished before it moves.
 

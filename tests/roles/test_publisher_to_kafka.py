@@ -59,6 +59,7 @@ async def test_facts_arrive_on_their_topics(stage: Stage, kafka: Kafka, http: ht
     assert publisher.ended() == 0
 
 
+@pytest.mark.storm
 async def test_no_fact_is_lost_when_the_leader_is_killed(stage: Stage, kafka: Kafka, http: httpx.AsyncClient) -> None:
     """Killed with messages on their way: the next one hands them over again, and positions are given once."""
     publishers = [stage.start("outbox-publisher", KAFKA_BROKERS=kafka.brokers) for _ in range(2)]
@@ -78,6 +79,7 @@ async def test_no_fact_is_lost_when_the_leader_is_killed(stage: Stage, kafka: Ka
     assert await fetch(stage, "SELECT count(*), count(DISTINCT (payment_id, version)) FROM positions") == [(200, 200)]
 
 
+@pytest.mark.storm
 async def test_a_broker_that_was_killed_is_caught_up_with(stage: Stage, kafka: Kafka, http: httpx.AsyncClient) -> None:
     """Facts wait while it is away, and charges go on; the publisher is not ready meanwhile."""
     publisher = stage.start("outbox-publisher", KAFKA_BROKERS=kafka.brokers)

@@ -108,6 +108,7 @@ async def test_a_row_is_sent_when_it_is_notified_of_and_without_that_a_moment_la
     assert now() - began < 4.0
 
 
+@pytest.mark.storm
 async def test_no_row_is_lost_when_the_leader_is_killed(stage: Stage, kafka: Kafka, shop: Shop) -> None:
     """Killed with rows on their way: the next one takes over, and each aggregate keeps its order."""
     topic = await kafka.topic_of_own("killed-leaders", 3)
@@ -148,6 +149,7 @@ async def test_a_follower_takes_over_within_five_seconds(stage: Stage, kafka: Ka
     assert "source.leads" in follower.log()
 
 
+@pytest.mark.storm
 async def test_a_broker_that_was_killed_is_caught_up_with(stage: Stage, kafka: Kafka, shop: Shop) -> None:
     """Rows wait while it is away, unmarked, and arrive in their order once it is back."""
     topic = await kafka.topic_of_own("broker-away")

@@ -46,7 +46,7 @@ async def name(kafka: Kafka) -> AsyncIterator[str]:
     """What this test's orders are called; dispatchers and workers begin behind those of other tests."""
     for group, topic in [(DISPATCHERS, "orders.placed"), *((WORKERS, topic) for topic in TOPICS)]:
         await kafka.move(group, topic, await kafka.ends(topic))
-    yield f"traced-{os.getpid()}-{next(NUMBERS)}"
+    yield f"traced-{os.getpid()}x{next(NUMBERS)}"
 
 
 async def traces(kafka: Kafka, topic: str, key: str, least: int = 1) -> list[str | None]:

@@ -80,6 +80,7 @@ class Counting:
         return outcome
 
 
+@pytest.mark.storm
 async def test_two_of_every_role_give_the_same_books(tmp_path: Path) -> None:
     """Groups rebalance while orders flow, and nothing is lost or doubled; all orders again charge nobody twice."""
     home = tmp_path / "home"

@@ -137,6 +137,7 @@ async def test_what_cannot_be_heard_now_is_heard_later(scene: Scene) -> None:
     assert (await books(scene.http, scene.url))["orders"]["paid"] == 1
 
 
+@pytest.mark.storm
 async def test_brokers_that_go_and_come_back(scene: Scene) -> None:
     """Without them it is not ready, once the group has taken it for gone; back, it hears what was missed."""
     await placed(scene.http, scene.url, "away-1")
