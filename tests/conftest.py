@@ -103,9 +103,9 @@ async def pool(migrated_url: str) -> AsyncIterator[Pool]:
         yield opened
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def kafka(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> AsyncIterator[Kafka]:
-    """A real Kafka with all topics, started once for each test process."""
+    """A real Kafka with all topics, one for each module: what others say there, poison too, is on nobody's topics."""
     base = tmp_path_factory.getbasetemp()
     shared = base if worker_id == "master" else base.parent
     started = await Kafka.started(tmp_path_factory.mktemp("kafka"), shared / "kafka-jars")
