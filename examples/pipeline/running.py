@@ -14,6 +14,7 @@ from counterfoil import config
 from counterfoil.cli.family import Member
 from counterfoil.cli.installation import Installation, Plan, ground
 from counterfoil.cli.ports import ADDRESS, Ports
+from counterfoil.messages.topics import TOPIC_OF
 from examples.pipeline import procfile
 
 PROCFILE: Final = Path(__file__).parents[2] / "Procfile"
@@ -21,7 +22,7 @@ PROCFILE: Final = Path(__file__).parents[2] / "Procfile"
 SHOP: Final = "shop"
 """The shop's line in the Procfile, its database and its name among the sources of outboxes."""
 
-TOPICS: Final[Mapping[str, str]] = {"OrderPlaced": "orders.placed", "OrderCancelled": "orders.cancelled"}
+TOPICS: Final[Mapping[str, str]] = {name: TOPIC_OF[name] for name in ("OrderPlaced", "OrderCancelled")}
 """Where what the shop says goes."""
 
 

@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import astuple, dataclass, field
+from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -221,7 +221,7 @@ async def _brokers(plan: Plan, kept: Family) -> str:
     import asyncio
 
     from counterfoil.bus import local, topics
-    from counterfoil.bus.connection import client_config
+    from counterfoil.roles.kafka import config_of
 
     brokers = plan.settings.kafka_brokers
     if brokers is None:
@@ -243,9 +243,8 @@ async def _brokers(plan: Plan, kept: Family) -> str:
                 leaned_on=True,
             )
         )
-    settings = {name: secret.reveal() for name, secret in plan.settings.kafka_config.items()}
     try:
-        await topics.create(client_config(brokers, settings), 1)
+        await topics.create(config_of(replace(plan.settings, kafka_brokers=brokers)), 1)
     except topics.NotMade as why:
         raise CommandFailed(f"the broker does not make {why}") from None
     return brokers

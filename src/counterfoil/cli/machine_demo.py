@@ -14,7 +14,7 @@ from counterfoil.cli.comparison import differences, from_api, from_stripe
 from counterfoil.cli.exits import CommandFailed
 from counterfoil.cli.family import Member
 from counterfoil.cli.fresh_home import shown_installation
-from counterfoil.cli.ports import free_port
+from counterfoil.cli.ports import Ports
 from counterfoil.cli.sides import BothSides
 from counterfoil.domain.errors import Misconfigured, NotFound
 from counterfoil.domain.money import Money
@@ -86,7 +86,7 @@ async def played(home: Path | None, port_base: int | None) -> list[str]:
 
 async def _beside_aws(here: "Installation") -> Mapping[str, str]:
     """Start a Step Functions and an SQS; return the settings that lead there."""
-    port = free_port()
+    port = Ports.free_one()
     here.plan.say("Starting Step Functions and SQS (moto) …")
     member = Member(
         name="aws",

@@ -15,13 +15,6 @@ _IN_BASE_ORDER = ("gateway", "webhook_receiver", "dashboard", "worker", "outbox_
 _OFFSETS = {"mailbox": 7, "smtp": 8, "sandbox": 9}
 
 
-def free_port() -> int:
-    """Return a port that nothing listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind((ADDRESS, 0))
-        return int(probe.getsockname()[1])
-
-
 @dataclass(frozen=True, slots=True)
 class Ports:
     """One port for each part. The dashboard's is kept free for it."""

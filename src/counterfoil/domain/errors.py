@@ -28,7 +28,9 @@ None of them carries what was sent: an error is logged and shown, and what was s
 error becomes on HTTP is one table at the gateway's edge; here it is only said what must be done.
 """
 
+import re
 from enum import StrEnum
+from typing import Final
 
 
 class AmountReason(StrEnum):
@@ -221,3 +223,11 @@ class Misconfigured(Stop):
     def __init__(self, setting: str, why: str) -> None:
         super().__init__(f"{setting} {why}")
         self.setting = setting
+
+
+def named(error: CounterfoilError) -> str:
+    """Return the name of an error as a dead letter or a machine is told it: ``order-has-payment``."""
+    return _WORD.sub("-", type(error).__name__).lower()
+
+
+_WORD: Final = re.compile(r"(?<=[a-z])(?=[A-Z])")

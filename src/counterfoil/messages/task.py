@@ -1,7 +1,7 @@
 """What a state machine asks of us: a step of a payment, with the token that it waits for, as it comes off a queue."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Final, Literal, Self
 from uuid import UUID
 
@@ -187,7 +187,7 @@ def task_of(raw: bytes) -> Task:
         order = message.input.order()
     except Refused as why:
         raise TaskRefused(task, why) from None
-    return Task(task.step, task.token, task.execution, task.heartbeat_seconds, order)
+    return replace(task, order=order)
 
 
 def stray_of(raw: bytes) -> Task | None:

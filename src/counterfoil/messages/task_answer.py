@@ -1,14 +1,20 @@
 """What a state machine is answered: the output of a task, or why it failed. The only place that says how these look."""
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from counterfoil.domain.driving import TaskStep
 from counterfoil.domain.effects import EffectState
-from counterfoil.domain.errors import CounterfoilError, IdempotencyKeyReused, InvalidRequest, OrderHasPayment, Refused
+from counterfoil.domain.errors import (
+    CounterfoilError,
+    IdempotencyKeyReused,
+    InvalidRequest,
+    OrderHasPayment,
+    Refused,
+    named,
+)
 from counterfoil.domain.payment import Payment
 from counterfoil.domain.schedule import TRIES_OF_OURS
 from counterfoil.domain.states import PaymentState
@@ -20,8 +26,6 @@ PARKED: Final = "EffectParked"
 
 DETAIL_CHARACTERS: Final = 300
 """Two sentences: what is longer belongs in the documentation."""
-
-_WORD: Final = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +52,6 @@ def problem_of(why: CounterfoilError) -> dict[str, Any]:
     if isinstance(why, OrderHasPayment):
         body["payment_id"] = why.payment_id
     return body
-
-
-def named(why: CounterfoilError) -> str:
-    """Return the name of an error, as a dead letter has it for its reason."""
-    return _WORD.sub("-", type(why).__name__).lower()
 
 
 def refused(problem: Mapping[str, Any] | None) -> Answer:

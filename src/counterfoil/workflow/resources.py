@@ -8,14 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from counterfoil.domain.effects import MOST_TRIES
+from counterfoil.workflow.queue import VISIBILITY_SECONDS
+
 DEFAULT_NAME: Final = "counterfoil"
 """All that is made begins with it, so that two installations may share an account."""
 
-VISIBILITY_SECONDS: Final = 60
-"""How long nobody else is given a message that was taken; our worker says so itself with each one it takes."""
-
-MOST_RECEIVES: Final = 8
-"""After so many tries a message is a dead letter; as many as an effect has (`domain.effects.MOST_TRIES`)."""
+MOST_RECEIVES: Final = MOST_TRIES
+"""After so many tries a message is a dead letter; as many as an effect has."""
 
 RETENTION_SECONDS: Final = 1_209_600
 """A fortnight, the longest there is: a worker may be down for that long, and a person on holiday."""

@@ -4,7 +4,6 @@ No message is remembered by its id here. Each step is idempotent on something in
 deliveries: the key of a payment or refund, the one decision on a payment, the one cancellation of an order.
 """
 
-import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any, Final
@@ -19,6 +18,7 @@ from counterfoil.domain.errors import (
     Refused,
     Retry,
     WrongState,
+    named,
 )
 from counterfoil.domain.money import refuse_if_unchargeable
 from counterfoil.domain.payment import Payment
@@ -39,8 +39,6 @@ from counterfoil.store.pool import SPLITTING, unavailable_when_down
 
 UNKNOWN_TRIES: Final = 3
 """A refund may be heard a moment before the payment that it is of; later than this it is a mistake."""
-
-_WORD: Final = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
 class Commands:
@@ -131,4 +129,4 @@ def _outcome(error: Refused | Retry) -> Outcome:
     if isinstance(error, Retry):
         alone = isinstance(error, InProgress)
         return Again(str(error), counted=False, after_seconds=error.retry_after_seconds, holds=not alone)
-    return Dead(_WORD.sub("-", type(error).__name__).lower(), str(error))
+    return Dead(named(error), str(error))

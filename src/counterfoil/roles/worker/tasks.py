@@ -13,14 +13,14 @@ from typing import Final
 
 import structlog
 
-from counterfoil.domain.errors import CounterfoilError, LookUpOnly, RateLimited, Refused, Retry
+from counterfoil.domain.errors import CounterfoilError, LookUpOnly, RateLimited, Refused, Retry, named
 from counterfoil.domain.money import refuse_if_unchargeable
 from counterfoil.domain.order import Order
 from counterfoil.domain.screening import Screening
 from counterfoil.journey import accept, undertake
 from counterfoil.journey.accept import Accepted, Repeated, Wish
 from counterfoil.messages.task import Task, TaskRefused, stray_of, task_of
-from counterfoil.messages.task_answer import named, problem_of
+from counterfoil.messages.task_answer import problem_of
 from counterfoil.roles.probes import Check
 from counterfoil.roles.wishing import wish_for
 from counterfoil.roles.worker.bench import GATHER_SECONDS, LINGER_SECONDS, Bench
