@@ -1,48 +1,23 @@
 """The machine, read by a validator of the Amazon States Language that is not ours."""
 
 import json
-import os
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.node import installed, needs_node, said
 
 from counterfoil.workflow import machine
 
-NPM = shutil.which("npm")
-NODE = shutil.which("node")
 PROOF = Path(__file__).parent / "node"
 
-pytestmark = pytest.mark.skipif(NPM is None or NODE is None, reason="npm or node is not installed")
+pytestmark = needs_node
 
 
 @pytest.fixture(scope="module")
 def validator(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the validator as the lock file names it."""
-    assert NPM is not None
-    folder = tmp_path_factory.mktemp("asl")
-    for file in PROOF.iterdir():
-        shutil.copy(file, folder)
-    command = [NPM, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-    subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=240)
-    return folder
-
-
-def said(validator: Path, definition: dict[str, Any]) -> dict[str, Any]:
-    assert NODE is not None
-    done = subprocess.run(
-        [NODE, "proof.mjs"],
-        cwd=validator,
-        env={"PATH": os.defpath},
-        input=json.dumps(definition).encode(),
-        capture_output=True,
-        check=True,
-        timeout=60,
-    )
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+    return installed(PROOF, tmp_path_factory.mktemp("asl"))
 
 
 @pytest.fixture
